@@ -1,0 +1,38 @@
+"""Rerank what a retriever found: a cross-encoder core for LangChain, LlamaIndex and plain Python."""
+
+from rerank_plugins.config import RerankConfig
+from rerank_plugins.errors import (
+    ClosedError,
+    InvalidTypeError,
+    InvalidValueError,
+    MissingExtraError,
+    ModelError,
+    ModelNotFoundError,
+    RerankError,
+    ScoringError,
+    UnknownTextWarning,
+    UnsupportedModelError,
+)
+from rerank_plugins.reranker import Reranker
+from rerank_plugins.types import RankResult, ReportedList, RerankReport
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ClosedError",
+    "InvalidTypeError",
+    "InvalidValueError",
+    "MissingExtraError",
+    "ModelError",
+    "ModelNotFoundError",
+    "RankResult",
+    "ReportedList",
+    "RerankConfig",
+    "RerankError",
+    "RerankReport",
+    "Reranker",
+    "ScoringError",
+    "UnknownTextWarning",
+    "UnsupportedModelError",
+    "__version__",
+]

@@ -1,0 +1,94 @@
+"""What both framework adapters share: their fields, the core behind them, and what happens when it fails."""
+
+import logging
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rerank_plugins.config import ActivationName, BackendName, DtypeName, RerankConfig
+from rerank_plugins.errors import InvalidValueError
+from rerank_plugins.reranker import Reranker
+from rerank_plugins.types import RerankReport
+
+logger = logging.getLogger(__name__)
+
+# Marks documents that were handed through because reranking failed.
+ERROR_KEY = "rerank_error"
+
+
+class RerankFields(BaseModel):
+    """The configuration of a framework adapter, as the frameworks like it: pydantic fields.
+
+    A copy, deep or not, shares the loaded model; an unpickled adapter loads it again; `model_dump()` gives what
+    builds an equal one.
+    """
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    model: str | None = Field(default=None, description="Folder, or name on the Hub; None for the embedded model.")
+    top_n: int | None = Field(default=5, ge=1, strict=True, description="How many documents to keep; None for all.")
+    score_threshold: float | None = Field(default=None, allow_inf_nan=False, description="Keep only scores from it on.")
+    reranker: Reranker | None = Field(
+        default=None, exclude=True, repr=False, description="A core to share, in place of the fields that make one."
+    )
+    on_error: Literal["raise", "passthrough"] = Field(
+        default="raise", description="Raise, or hand the retriever's order through, cut to top_n and marked."
+    )
+    backend: BackendName = Field(default="auto", description="onnx, torch or auto.")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps.")
+    dtype: DtypeName = Field(default="auto", description="fp32, fp16, bf16 or auto.")
+    max_length: int = Field(default=512, description="Tokens a pair may have.")
+    activation: ActivationName | None = Field(default=None, description="sigmoid, identity; None for the model's own.")
+    max_batch_tokens: int = Field(default=16_384, description="Tokens a batch may have, padding included.")
+    revision: str | None = Field(default=None, description="Branch, tag or commit of a Hub repository.")
+    cache_folder: str | None = Field(default=None, description="Where downloads are kept; None for the Hub's choice.")
+    local_files_only: bool = Field(default=False, description="Never ask the Hub.")
+    token: str | None = Field(default=None, exclude=True, repr=False, description="A Hub access token.")
+    trust_remote_code: bool = Field(default=False, description="Run Python code that comes with the model.")
+    onnx_file: str | None = Field(default=None, description="Which .onnx file, where there are several.")
+
+    if not TYPE_CHECKING:  # Type checkers see the signature that pydantic makes of the fields.
+
+        def __init__(self, **values: Any) -> None:
+            super().__init__(**values)
+            # Not in a validator, which would turn a ModelNotFoundError into a ValidationError.
+            if self.reranker is None:
+                self.reranker = Reranker.from_config(self._config())
+            else:
+                self._take_configuration_of(self.reranker)
+
+    @property
+    def core(self) -> Reranker:
+        """The Reranker behind this adapter."""
+        if self.reranker is None:
+            raise InvalidValueError("reranker was set to None. Build the adapter anew.")
+        return self.reranker
+
+    def _config(self) -> RerankConfig:
+        return RerankConfig(**{field.name: getattr(self, field.name) for field in fields(RerankConfig)})
+
+    def _take_configuration_of(self, reranker: Reranker) -> None:
+        """Let the fields tell the truth about a shared core, and refuse what contradicts it."""
+        for name in (field.name for field in fields(RerankConfig)):
+            given, own = getattr(self, name), getattr(reranker.config, name)
+            if name in self.model_fields_set and given != own:
+                raise InvalidValueError(
+                    f"{name}={given!r} contradicts the reranker, which was built with {name}={own!r}. Pass one of them."
+                )
+            setattr(self, name, own)
+
+    def _passthrough(self, error: Exception, candidates: int) -> RerankReport:
+        """Return the report of a failure after which the retriever's order is handed through."""
+        # The message may quote a text, and texts do not belong into logs.
+        logger.warning(
+            "Reranking failed (%s); handing the retriever's order of %d documents through.",
+            type(error).__name__,
+            candidates,
+        )
+        return RerankReport(
+            model=self.core.model,
+            candidates=candidates,
+            kept=min(candidates, self.top_n or candidates),
+            error=f"{type(error).__name__}: {error}",
+        )

@@ -1,0 +1,90 @@
+"""Run an ONNX cross-encoder on the CPU with onnxruntime, one pair a run, on all cores."""
+
+import os
+
+import numpy as np
+import onnxruntime
+
+from rerank_plugins.backends.base import Batch, Logits
+from rerank_plugins.config import RerankConfig
+from rerank_plugins.errors import InvalidValueError, ModelNotFoundError, UnsupportedModelError
+from rerank_plugins.loading.folder import ModelFolder
+
+KNOWN_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "segment_ids")
+
+
+class OnnxBackend:
+    """One session with one thread of its own, run from as many threads as there are cores.
+
+    Dynamic int8 takes one activation scale over everything in a batch, so that a neighbour would change a pair's
+    score. One pair a run keeps the scale the pair's own, and pads nothing. `InferenceSession.run` is thread-safe and
+    the threads share the weights (onnxruntime, "Frequently asked questions").
+    """
+
+    pairs_per_batch: int | None = 1
+
+    def __init__(self, folder: ModelFolder, *, device: str, dtype: str) -> None:
+        if folder.onnx_file is None:
+            raise ModelNotFoundError(f"'{folder.path}' names no .onnx file to load.")
+        self.device, self.dtype = device, dtype
+        self.workers = _available_cores()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session: onnxruntime.InferenceSession = onnxruntime.InferenceSession(
+                folder.onnx_file, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's exceptions share no base class of their own
+            raise UnsupportedModelError(
+                f"'{folder.onnx_file}' cannot be loaded by onnxruntime {onnxruntime.__version__}: {error}"
+            ) from error
+        self.inputs = tuple(each.name for each in self._session.get_inputs())
+        self._output = _logits_output(folder, self._session)
+        if unknown := sorted(set(self.inputs) - set(KNOWN_INPUTS)):
+            raise UnsupportedModelError(
+                f"'{folder.onnx_file}' asks for inputs that are not known: {', '.join(unknown)}."
+            )
+
+    @classmethod
+    def resolve(cls, config: RerankConfig) -> tuple[str, str]:
+        """Take the CPU, and the precision that is in the file."""
+        if config.device not in ("auto", "cpu"):
+            raise InvalidValueError(
+                f"The onnx backend runs on the CPU, got device={config.device!r}. Use backend='torch' for that device."
+            )
+        if config.dtype != "auto":
+            raise InvalidValueError(
+                f"An ONNX file computes in the precision it was exported in, got dtype={config.dtype!r}. Leave "
+                "dtype='auto', and choose another file with onnx_file=."
+            )
+        return "cpu", "auto"
+
+    def forward(self, batch: Batch) -> Logits:
+        """Run the session; see `Backend.forward`."""
+        (logits,) = self._session.run([self._output], dict(batch))
+        return np.asarray(logits, dtype=np.float32).reshape(len(batch["input_ids"]))
+
+    def close(self) -> None:
+        """Free the session and its weights."""
+        del self._session
+
+
+def _logits_output(folder: ModelFolder, session: onnxruntime.InferenceSession) -> str:
+    outputs = {each.name: each.shape for each in session.get_outputs()}
+    name = "logits" if "logits" in outputs else next(iter(outputs))
+    shape = outputs[name]
+    if len(shape) > 2:
+        raise UnsupportedModelError(
+            f"'{folder.onnx_file}' gives {name} of shape {shape}, one vector a token: it has no classification head. "
+            "Export the model with its head (task text-classification)."
+        )
+    if len(shape) == 2 and isinstance(shape[1], int) and shape[1] != 1:
+        raise UnsupportedModelError(f"'{folder.onnx_file}' gives {shape[1]} logits a pair; a reranker gives one.")
+    return name
+
+
+def _available_cores() -> int:
+    """Count the cores this process may use, which containers keep below what the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

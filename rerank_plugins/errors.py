@@ -1,0 +1,52 @@
+"""Everything the library raises: one tree, so that one `except RerankError` catches it all.
+
+RerankError
+├── InvalidValueError    also a ValueError    a wrong value: a blank query, top_n=-1, an unknown option
+├── InvalidTypeError     also a TypeError     a wrong type: None or bytes among the documents, a bare string
+├── ModelError           also a ValueError    a model that cannot be used
+│   ├── ModelNotFoundError                    no such folder, file or Hub repository, or no network
+│   └── UnsupportedModelError                 two labels, no classification head, unsafe weights
+├── MissingExtraError    also an ImportError  an optional dependency that is not installed
+├── ScoringError                              the model gave no usable logit (NaN or infinity)
+└── ClosedError                               the Reranker was closed
+"""
+
+
+class RerankError(Exception):
+    """Base of every error that this library raises on purpose."""
+
+
+class InvalidValueError(RerankError, ValueError):
+    """An argument has the right type and a wrong value."""
+
+
+class InvalidTypeError(RerankError, TypeError):
+    """An argument has the wrong type."""
+
+
+class ModelError(RerankError, ValueError):
+    """A model cannot be loaded or used as a reranker."""
+
+
+class ModelNotFoundError(ModelError):
+    """A folder, a file or a Hub repository is missing or cannot be reached."""
+
+
+class UnsupportedModelError(ModelError):
+    """The files are there, but they are no cross-encoder with one relevance logit that can be loaded safely."""
+
+
+class MissingExtraError(RerankError, ImportError):
+    """An optional dependency is needed and not installed."""
+
+
+class ScoringError(RerankError):
+    """The model answered with logits that cannot be sorted."""
+
+
+class ClosedError(RerankError):
+    """The Reranker was used after `close()`."""
+
+
+class UnknownTextWarning(UserWarning):
+    """Most of a text is unknown to the model's vocabulary, such as Chinese to an English one."""

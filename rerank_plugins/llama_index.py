@@ -1,0 +1,149 @@
+"""Rerank in LlamaIndex: `RerankPostprocessor` for query and chat engines."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+from llama_index.core.callbacks import CBEventType, EventPayload
+from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]  # it has no __all__
+from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, QueryBundle
+from pydantic import Field
+
+from rerank_plugins.adapter import ERROR_KEY, RerankFields
+from rerank_plugins.errors import InvalidValueError
+from rerank_plugins.types import RankResult, ReportedList
+
+dispatcher = get_dispatcher(__name__)
+
+RETRIEVAL_SCORE_KEY = "retrieval_score"
+_OWN_KEYS = (RETRIEVAL_SCORE_KEY, ERROR_KEY)
+
+
+class RerankPostprocessor(RerankFields, BaseNodePostprocessor):
+    """Keep the nodes that a cross-encoder finds most relevant, best first.
+
+    The `NodeWithScore` objects returned are new and their scores plain floats; what came in stays as it was. The list
+    is a `ReportedList`, whose `.report` tells what was done.
+
+    Example:
+        >>> engine = index.as_query_engine(similarity_top_k=50, node_postprocessors=[RerankPostprocessor(top_n=5)])
+        >>> [node.score for node in engine.query("who wrote hamlet").source_nodes]
+        [0.998, 0.41, 0.07, 0.02, 0.01]
+    """
+
+    metadata_mode: MetadataMode = Field(
+        default=MetadataMode.EMBED, description="Which metadata the ranked text carries, beside the node's content."
+    )
+    keep_retrieval_score: bool = Field(
+        default=False, description="Keep the retriever's score under metadata['retrieval_score'], hidden from prompts."
+    )
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Return the name that serialization uses."""
+        return "RerankPostprocessor"
+
+    def _postprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        query = _query(query_bundle)
+        with self._events(nodes, query) as done:
+            try:
+                results = self.core.rank(
+                    query, self._texts(nodes), top_n=self.top_n, score_threshold=self.score_threshold
+                )
+            except Exception as error:
+                if self.on_error == "raise":
+                    raise
+                return done.set(self._hand_through(nodes, error))
+            return done.set(self._reranked(nodes, results))
+
+    async def _apostprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        query = _query(query_bundle)
+        with self._events(nodes, query) as done:
+            try:
+                results = await self.core.arank(
+                    query, self._texts(nodes), top_n=self.top_n, score_threshold=self.score_threshold
+                )
+            except Exception as error:
+                if self.on_error == "raise":
+                    raise
+                return done.set(self._hand_through(nodes, error))
+            return done.set(self._reranked(nodes, results))
+
+    @contextmanager
+    def _events(self, nodes: list[NodeWithScore], query: str) -> Iterator["_Outcome"]:
+        """Announce a rerank to both of LlamaIndex's event systems, and its end whatever happens."""
+        outcome = _Outcome()
+        top_n, model = self.top_n or len(nodes), self.core.model
+        dispatcher.event(ReRankStartEvent(query=query, nodes=nodes, top_n=top_n, model_name=model))
+        payload: dict[str, Any] = {
+            EventPayload.NODES: nodes,
+            EventPayload.MODEL_NAME: model,
+            EventPayload.QUERY_STR: query,
+            EventPayload.TOP_K: top_n,
+        }
+        try:
+            with self.callback_manager.event(CBEventType.RERANKING, payload=payload) as event:
+                yield outcome
+                event.on_end(payload={EventPayload.NODES: outcome.nodes, **outcome.tags})
+        finally:
+            dispatcher.event(ReRankEndEvent(nodes=outcome.nodes, tags=outcome.tags))
+
+    def _texts(self, nodes: list[NodeWithScore]) -> list[str]:
+        # Marks of an earlier rerank are no part of the text, even where all metadata is.
+        return [_without_own_keys(node.node).get_content(metadata_mode=self.metadata_mode) for node in nodes]
+
+    def _reranked(self, nodes: list[NodeWithScore], results: ReportedList[RankResult]) -> ReportedList[NodeWithScore]:
+        return ReportedList([self._scored(nodes[result.index], result.score) for result in results], results.report)
+
+    def _scored(self, node: NodeWithScore, score: float) -> NodeWithScore:
+        kept = _marked(node.node, RETRIEVAL_SCORE_KEY, node.score) if self.keep_retrieval_score else node.node
+        return node.model_copy(update={"node": kept, "score": score})
+
+    def _hand_through(self, nodes: list[NodeWithScore], error: Exception) -> ReportedList[NodeWithScore]:
+        report = self._passthrough(error, len(nodes))
+        handed = (node.model_copy(update={"node": _marked(node.node, ERROR_KEY, report.error)}) for node in nodes)
+        return ReportedList(islice(handed, report.kept), report)
+
+
+class _Outcome:
+    """What the end events tell: nothing, until a rerank is done."""
+
+    def __init__(self) -> None:
+        self.nodes: list[NodeWithScore] = []
+        self.tags: dict[str, Any] = {}
+
+    def set(self, nodes: ReportedList[NodeWithScore]) -> ReportedList[NodeWithScore]:
+        self.nodes, self.tags = nodes, {"rerank_report": asdict(nodes.report)}
+        return nodes
+
+
+def _query(query_bundle: QueryBundle | None) -> str:
+    if query_bundle is None:
+        raise InvalidValueError("There is no query to rank by. Pass query_bundle= or query_str=.")
+    return query_bundle.query_str
+
+
+def _marked(node: BaseNode, key: str, value: object) -> BaseNode:
+    """Copy a node with one more metadata entry, which neither prompts nor embeddings show."""
+    return node.model_copy(
+        update={
+            "metadata": {**node.metadata, key: value},
+            "excluded_embed_metadata_keys": [*node.excluded_embed_metadata_keys, key],
+            "excluded_llm_metadata_keys": [*node.excluded_llm_metadata_keys, key],
+        }
+    )
+
+
+def _without_own_keys(node: BaseNode) -> BaseNode:
+    if node.metadata.keys().isdisjoint(_OWN_KEYS):
+        return node
+    kept = {key: value for key, value in node.metadata.items() if key not in _OWN_KEYS}
+    return node.model_copy(update={"metadata": kept})

@@ -1,0 +1,101 @@
+"""Download what a reranker needs of a Hub repository, and say what went wrong in words."""
+
+from pathlib import Path, PurePosixPath
+
+import huggingface_hub
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from rerank_plugins.config import RerankConfig
+from rerank_plugins.errors import ModelNotFoundError
+
+_TOKENIZER_AND_CONFIG = ["*.json", "*.txt", "*.model"]
+_WEIGHTS = ["*.safetensors"]
+# Repositories keep copies of the weights for other engines in folders, several times their size.
+_NOT_FOLDERS = ["*/*"]
+
+
+def download(config: RerankConfig, backend: str) -> Path:
+    """Return the local folder of a repository's snapshot, downloading what is missing.
+
+    Takes configuration, tokenizer and safetensors for torch; for ONNX one `.onnx` file with its external data.
+    `revision`, `cache_folder`, `local_files_only`, `token` and the Hub's environment variables (`HF_HOME`,
+    `HF_TOKEN`, `HF_HUB_OFFLINE`, `HF_ENDPOINT`) work as in transformers.
+
+    Raises:
+        ModelNotFoundError: If the repository or revision does not exist, may not be read, or is out of reach.
+    """
+    try:
+        return _snapshot(config, backend)
+    except GatedRepoError as error:
+        raise ModelNotFoundError(
+            f"'{config.model}' on the Hub is gated. Ask for access on its page, then log in with "
+            "`hf auth login` or pass token=."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise ModelNotFoundError(
+            f"There is no folder '{config.model}', and no repository of that name on the Hub that this token may read. "
+            "Check the spelling; for a private repository log in with `hf auth login` or pass token=."
+        ) from error
+    except RevisionNotFoundError as error:
+        raise ModelNotFoundError(f"'{config.model}' on the Hub has no revision {config.revision!r}.") from error
+    except HFValidationError as error:
+        raise ModelNotFoundError(
+            f"There is no folder '{config.model}', and it is no name on the Hub either."
+        ) from error
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
+        raise ModelNotFoundError(
+            f"'{config.model}' is neither a folder nor in the Hub's cache, and the Hub cannot be reached "
+            f"({type(error).__name__}). Download it where there is a network and pass the folder, or use Reranker() "
+            "for the embedded model."
+        ) from error
+
+
+def _snapshot(config: RerankConfig, backend: str) -> Path:
+    scripts = ["*.py"] if config.trust_remote_code else []
+    weights = _onnx_files(config) if backend == "onnx" else _WEIGHTS
+    folder = huggingface_hub.snapshot_download(
+        str(config.model),
+        revision=config.revision,
+        cache_dir=config.cache_folder,
+        local_files_only=config.local_files_only,
+        token=config.token,
+        allow_patterns=[*_TOKENIZER_AND_CONFIG, *scripts, *weights],
+        ignore_patterns=None if backend == "onnx" else _NOT_FOLDERS,
+    )
+    return Path(folder)
+
+
+def _onnx_files(config: RerankConfig) -> list[str]:
+    """Name the ONNX file to download, and the external data that large ones keep beside them."""
+    chosen = config.onnx_file
+    if chosen is None:
+        if config.local_files_only or huggingface_hub.constants.is_offline_mode():
+            return ["*.onnx*"]
+        files = huggingface_hub.HfApi(token=config.token).list_repo_files(str(config.model), revision=config.revision)
+        chosen = _choose(str(config.model), files)
+    return [chosen, f"{chosen}_data", f"{chosen}.data"]
+
+
+def _choose(model: str, files: list[str]) -> str:
+    found = [file for file in files if PurePosixPath(file).suffix == ".onnx"]
+    for preferred in ("model.onnx", "onnx/model.onnx"):
+        if preferred in found:
+            return preferred
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ModelNotFoundError(
+            f"'{model}' has {len(found)} ONNX files. Choose one with onnx_file=: {', '.join(found)}"
+        )
+    raise ModelNotFoundError(
+        f"'{model}' has no ONNX file. Its safetensors need backend='torch', which comes with: "
+        "pip install 'rerank-plugins[torch]'"
+    )

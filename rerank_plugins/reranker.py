@@ -1,0 +1,257 @@
+"""`Reranker`: order documents by what a cross-encoder says of each (query, document) pair. Read this first."""
+
+import time
+import warnings
+import weakref
+from collections.abc import Sequence
+from os import PathLike
+from types import TracebackType
+from typing import Self
+
+from rerank_plugins.config import ActivationName, BackendName, DtypeName, RerankConfig
+from rerank_plugins.errors import ClosedError, UnknownTextWarning
+from rerank_plugins.loading.folder import find_model
+from rerank_plugins.scoring import loaded
+from rerank_plugins.scoring.activations import choose_activation
+from rerank_plugins.scoring.encoding import PairEncoder
+from rerank_plugins.scoring.scorer import Pair, ScoredPairs, Scorer
+from rerank_plugins.types import RankResult, ReportedList, RerankReport
+from rerank_plugins.validation import check_documents, check_pairs, check_query, check_score_threshold, check_top_n
+
+
+class Reranker:
+    """A cross-encoder that reads a query together with each document.
+
+    Safe to share between threads and event loops. Two Rerankers that ask for the same model share it in memory; it
+    is freed when the last of them is closed or collected. A deep copy is the same object, since there is nothing in
+    it to change; unpickling loads the model again.
+
+    Args:
+        model: A folder, or a name on the Hub; None for the embedded model, which needs no download and no torch.
+        backend, device, dtype, max_length, activation, max_batch_tokens, revision, cache_folder, local_files_only,
+        token, trust_remote_code, onnx_file: See `RerankConfig`.
+
+    Raises:
+        InvalidValueError: If an option has a wrong value, or the device is not there.
+        ModelNotFoundError: If the model is missing or the Hub cannot be reached.
+        UnsupportedModelError: If it is no cross-encoder with one label.
+        MissingExtraError: If the backend's libraries are not installed.
+
+    Attributes:
+        config: The configuration as given.
+        model: The model's name; "embedded" for the one in the package.
+        backend: `onnx` or `torch`.
+        device: Where it runs.
+        dtype: What it computes in; `auto` for what an ONNX file holds.
+        max_length: Tokens a pair may have, after the model's own limit.
+        activation: `sigmoid` or `identity`.
+
+    Example:
+        >>> reranker = Reranker()
+        >>> results = reranker.rank("who wrote hamlet", ["Bread is baked.", "Shakespeare wrote Hamlet."], top_n=1)
+        >>> results[0].index
+        1
+    """
+
+    def __init__(
+        self,
+        model: str | PathLike[str] | None = None,
+        *,
+        backend: BackendName = "auto",
+        device: str = "auto",
+        dtype: DtypeName = "auto",
+        max_length: int = 512,
+        activation: ActivationName | None = None,
+        max_batch_tokens: int = 16_384,
+        revision: str | None = None,
+        cache_folder: str | PathLike[str] | None = None,
+        local_files_only: bool = False,
+        token: str | None = None,
+        trust_remote_code: bool = False,
+        onnx_file: str | None = None,
+    ) -> None:
+        self._start(
+            RerankConfig(
+                model=None if model is None else str(model),
+                backend=backend,
+                device=device,
+                dtype=dtype,
+                max_length=max_length,
+                activation=activation,
+                max_batch_tokens=max_batch_tokens,
+                revision=revision,
+                cache_folder=None if cache_folder is None else str(cache_folder),
+                local_files_only=local_files_only,
+                token=token,
+                trust_remote_code=trust_remote_code,
+                onnx_file=onnx_file,
+            )
+        )
+
+    @classmethod
+    def from_config(cls, config: RerankConfig) -> Self:
+        """Make a Reranker from one value, such as `RerankConfig.from_env()`."""
+        reranker = cls.__new__(cls)
+        reranker._start(config)
+        return reranker
+
+    def _start(self, config: RerankConfig) -> None:
+        folder = find_model(config)
+        activation, self._activate = choose_activation(config.activation, folder.declared.activation)
+        key, model = loaded.acquire(folder, config)
+        self._release = weakref.finalize(self, loaded.release, key)
+        encoder = PairEncoder(
+            model.tokenizer, model.template, max_length=config.max_length, max_positions=folder.declared.max_positions
+        )
+        self._scorer = Scorer(model, encoder, max_batch_tokens=config.max_batch_tokens)
+        self.config = config
+        self.model = folder.name
+        self.backend = folder.backend
+        self.device = model.backend.device
+        self.dtype = model.backend.dtype
+        self.max_length = encoder.max_length
+        self.activation = activation
+        self._warned_of_unknown = False
+
+    def rank(
+        self, query: str, documents: Sequence[str], *, top_n: int | None = None, score_threshold: float | None = None
+    ) -> ReportedList[RankResult]:
+        """Sort documents by relevance to the query, best first.
+
+        Sorting is by the float32 logit; ties keep the caller's order; identical documents get identical scores.
+
+        Args:
+            query: What the user asks.
+            documents: The candidates, in the retriever's order. An empty one is ranked, not dropped.
+            top_n: How many to keep; None for all.
+            score_threshold: Keep only scores at or above it; None for all.
+
+        Returns:
+            The kept documents as `RankResult`s, with the call's `.report`.
+
+        Raises:
+            InvalidTypeError: If the query or a document is no string, or the documents are no list.
+            InvalidValueError: If the query is blank, or `top_n` or `score_threshold` is out of range.
+            ScoringError: If the model answers NaN or infinity.
+            ClosedError: If this Reranker was closed.
+
+        Example:
+            >>> [result.index for result in reranker.rank("capital of France", ["Berlin.", "Paris, France's capital."])]
+            [1, 0]
+        """
+        start = time.perf_counter()
+        pairs, top_n, score_threshold = _check(query, documents, top_n, score_threshold)
+        return self._ranked(self._open_scorer().score(pairs), top_n, score_threshold, start)
+
+    async def arank(
+        self, query: str, documents: Sequence[str], *, top_n: int | None = None, score_threshold: float | None = None
+    ) -> ReportedList[RankResult]:
+        """Do what `rank` does without blocking the event loop."""
+        start = time.perf_counter()
+        pairs, top_n, score_threshold = _check(query, documents, top_n, score_threshold)
+        return self._ranked(await self._open_scorer().ascore(pairs), top_n, score_threshold, start)
+
+    def score(self, pairs: Sequence[Pair]) -> ReportedList[float]:
+        """Score (query, document) pairs, in the order given.
+
+        Args:
+            pairs: Tuples of a query and a document; queries may differ.
+
+        Returns:
+            One activated score a pair, with the call's `.report`.
+
+        Raises:
+            InvalidTypeError: If a pair is not two strings.
+            InvalidValueError: If a query is blank.
+            ScoringError: If the model answers NaN or infinity.
+            ClosedError: If this Reranker was closed.
+        """
+        start = time.perf_counter()
+        return self._scores(self._open_scorer().score(check_pairs(pairs)), start)
+
+    async def ascore(self, pairs: Sequence[Pair]) -> ReportedList[float]:
+        """Do what `score` does without blocking the event loop."""
+        start = time.perf_counter()
+        return self._scores(await self._open_scorer().ascore(check_pairs(pairs)), start)
+
+    def close(self) -> None:
+        """Give the model back; the last Reranker that shares it frees it. Closing twice is fine."""
+        self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[object, tuple[RerankConfig]]:
+        return type(self).from_config, (self.config,)
+
+    def __repr__(self) -> str:
+        return f"Reranker({self.model!r}, backend={self.backend!r}, device={self.device!r}, dtype={self.dtype!r})"
+
+    def _open_scorer(self) -> Scorer:
+        if not self._release.alive:
+            raise ClosedError(f"This Reranker of '{self.model}' was closed. Make a new one.")
+        return self._scorer
+
+    def _ranked(
+        self, scored: ScoredPairs, top_n: int | None, score_threshold: float | None, start: float
+    ) -> ReportedList[RankResult]:
+        # Python's sort is stable: ties keep the caller's order.
+        order = sorted(range(len(scored.logits)), key=lambda index: -scored.logits[index])
+        results = [
+            RankResult(
+                index=index,
+                score=self._activate(scored.logits[index]),
+                logit=scored.logits[index],
+                truncated=scored.pairs[index].truncated,
+            )
+            for index in order
+        ]
+        kept = [result for result in results if score_threshold is None or result.score >= score_threshold][:top_n]
+        return ReportedList(kept, self._report(scored, len(kept), start))
+
+    def _scores(self, scored: ScoredPairs, start: float) -> ReportedList[float]:
+        scores = [self._activate(logit) for logit in scored.logits]
+        return ReportedList(scores, self._report(scored, len(scores), start))
+
+    def _report(self, scored: ScoredPairs, kept: int, start: float) -> RerankReport:
+        if scored.unknown and not self._warned_of_unknown:
+            self._warned_of_unknown = True
+            warnings.warn(
+                f"The vocabulary of '{self.model}' hardly knows {scored.unknown} of these texts: most of their tokens "
+                "are unknown, so their scores mean little. For other languages choose a multilingual model, such as "
+                "BAAI/bge-reranker-v2-m3.",
+                UnknownTextWarning,
+                stacklevel=4,
+            )
+        return RerankReport(
+            model=self.model,
+            candidates=len(scored.logits),
+            kept=kept,
+            scored=scored.scored,
+            tokens=scored.tokens,
+            truncated=sum(pair.document_truncated for pair in scored.pairs),
+            truncated_queries=scored.truncated_queries,
+            unknown=scored.unknown,
+            seconds=time.perf_counter() - start,
+            tokenize_seconds=scored.tokenize_seconds,
+            forward_seconds=scored.forward_seconds,
+        )
+
+
+def _check(
+    query: str, documents: Sequence[str], top_n: int | None, score_threshold: float | None
+) -> tuple[list[Pair], int | None, float | None]:
+    query = check_query(query)
+    pairs = [(query, document) for document in check_documents(documents)]
+    return pairs, check_top_n(top_n), check_score_threshold(score_threshold)

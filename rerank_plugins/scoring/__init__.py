@@ -1,0 +1,1 @@
+"""From pairs of texts to one logit each: encoding, batching, running, activating."""

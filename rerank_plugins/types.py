@@ -1,0 +1,75 @@
+"""The frozen values that reranking returns."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RankResult:
+    """One document's place in the ranking.
+
+    Attributes:
+        index: The document's place in the caller's list, from 0.
+        score: The logit after the activation: 0 to 1 with a sigmoid.
+        logit: What the model said, in float32, before the activation. Sorting is by this.
+        truncated: Whether the model saw only a part of the pair, because it was longer than `max_length`.
+        span: The characters `[start, end)` of the document that won the score; None where the document was read as one.
+    """
+
+    index: int
+    score: float
+    logit: float
+    truncated: bool = False
+    span: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerankReport:
+    """What one call did, in numbers.
+
+    Attributes:
+        model: The model's name.
+        candidates: How many documents, or pairs, came in.
+        kept: How many went out, after `score_threshold` and `top_n`.
+        scored: How many pairs the model read: identical pairs are read once.
+        tokens: How many tokens it read, special tokens included, padding not.
+        truncated: How many documents were cut to fit `max_length`.
+        truncated_queries: How many queries were cut, since they took over three quarters of `max_length`.
+        unknown: How many texts the model's vocabulary hardly knows: more than half of their tokens are unknown.
+        seconds: Time of the whole call, waiting included.
+        tokenize_seconds: Time spent on turning texts into token ids.
+        forward_seconds: Time from the first batch handed to the model until its last answer.
+        error: Why the retriever's order was handed through instead of a ranking; None for a ranking.
+    """
+
+    model: str
+    candidates: int
+    kept: int
+    scored: int = 0
+    tokens: int = 0
+    truncated: int = 0
+    truncated_queries: int = 0
+    unknown: int = 0
+    seconds: float = 0.0
+    tokenize_seconds: float = 0.0
+    forward_seconds: float = 0.0
+    error: str | None = None
+
+
+class ReportedList(list[T]):
+    """A plain list, best first or in the caller's order, that also carries the report of the call that made it.
+
+    Example:
+        >>> results = Reranker().rank("who wrote hamlet", ["Shakespeare wrote Hamlet.", "Bread is baked."])
+        >>> results.report.candidates
+        2
+    """
+
+    report: RerankReport
+
+    def __init__(self, items: Iterable[T], report: RerankReport) -> None:
+        super().__init__(items)
+        self.report = report
