@@ -1,32 +1,39 @@
-"""Import what an extra of the package brings, or name the extra that is missing."""
+"""Name the extra of the package that a missing library comes with."""
 
-import importlib
 import importlib.util
-from types import ModuleType
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rerank_plugins.errors import MissingExtraError
 
 
-def is_installed(module: str) -> bool:
-    """Tell whether a module could be imported, without importing it."""
-    return importlib.util.find_spec(module) is not None
+@contextmanager
+def extra(name: str, *, provides: str) -> Iterator[None]:
+    """Import a library inside this, so that its absence names the extra to install.
 
+    A broken installation keeps its own error: only the library itself, when it is not there, is named as missing.
 
-def require(module: str, extra: str) -> ModuleType:
-    """Import a module that an extra brings.
-
-    A broken installation keeps its own error: only a module that is not there at all is named as missing.
+    Args:
+        name: The extra.
+        provides: The library's module.
 
     Raises:
         MissingExtraError: If the module is not installed.
 
     Example:
-        >>> require("faiss", "faiss").IndexFlatIP(2).d
-        2
+        >>> with extra("faiss", provides="faiss"):
+        ...     import faiss
     """
-    package = module.partition(".")[0]
-    if not is_installed(package):
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{provides}.".startswith(f"{error.name}."):
+            raise
         raise MissingExtraError(
-            f"'{package}' is not installed. Install it with: pip install 'rerank-plugins[{extra}]'", name=package
-        )
-    return importlib.import_module(module)
+            f"'{provides}' is not installed. Install it with: pip install 'rerank-plugins[{name}]'", name=provides
+        ) from error
+
+
+def is_installed(module: str) -> bool:
+    """Tell whether a module could be imported, without importing it."""
+    return importlib.util.find_spec(module) is not None

@@ -4,16 +4,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from langchain_core.callbacks import Callbacks
-from langchain_core.cross_encoders import BaseCrossEncoder
-from langchain_core.documents import BaseDocumentCompressor, Document
-from langchain_core.prompts import PromptTemplate, format_document
-from langchain_core.runnables import RunnableConfig, RunnableLambda
-from pydantic import Field
-
-from rerank_plugins.adapter import ERROR_KEY, RerankFields
+from rerank_plugins.extras import extra
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.types import RankResult, ReportedList
+
+with extra("langchain", provides="langchain_core"):
+    from langchain_core.callbacks import Callbacks
+    from langchain_core.cross_encoders import BaseCrossEncoder
+    from langchain_core.documents import BaseDocumentCompressor, Document
+    from langchain_core.prompts import PromptTemplate, format_document
+    from langchain_core.runnables import RunnableConfig, RunnableLambda
+    from pydantic import Field
+
+    from rerank_plugins.adapter import ERROR_KEY, RerankFields
 
 
 class RerankCompressor(RerankFields, BaseDocumentCompressor):

@@ -6,16 +6,19 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
-from llama_index.core.callbacks import CBEventType, EventPayload
-from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]  # it has no __all__
-from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
-from llama_index.core.postprocessor.types import BaseNodePostprocessor
-from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, QueryBundle
-from pydantic import Field
-
-from rerank_plugins.adapter import ERROR_KEY, RerankFields
 from rerank_plugins.errors import InvalidValueError
+from rerank_plugins.extras import extra
 from rerank_plugins.types import RankResult, ReportedList
+
+with extra("llama-index", provides="llama_index.core"):
+    from llama_index.core.callbacks import CBEventType, EventPayload
+    from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]  # it has no __all__
+    from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
+    from llama_index.core.postprocessor.types import BaseNodePostprocessor
+    from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, QueryBundle
+    from pydantic import Field
+
+    from rerank_plugins.adapter import ERROR_KEY, RerankFields
 
 dispatcher = get_dispatcher(__name__)
 

@@ -1,10 +1,10 @@
 """From batches of token ids to logits, one module an engine."""
 
-from rerank_plugins.backends.base import Backend
-from rerank_plugins.extras import require
-from rerank_plugins.loading.folder import ModelFolder
+import importlib
 
-# name: (module, class)
+from rerank_plugins.backends.base import Backend
+
+# name: (module, class); a backend's libraries are imported when it is first asked for.
 _BACKENDS = {
     "onnx": ("rerank_plugins.backends.onnx", "OnnxBackend"),
     "torch": ("rerank_plugins.backends.torch", "TorchBackend"),
@@ -17,12 +17,6 @@ def backend_class(name: str) -> type[Backend]:
     Raises:
         MissingExtraError: If what it runs on is not installed.
     """
-    if name == "torch":
-        require("torch", "torch")
-        require("transformers", "torch")
     module, attribute = _BACKENDS[name]
-    backend: type[Backend] = getattr(require(module, name), attribute)
+    backend: type[Backend] = getattr(importlib.import_module(module), attribute)
     return backend
-
-
-__all__ = ["Backend", "ModelFolder", "backend_class"]

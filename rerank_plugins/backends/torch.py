@@ -3,13 +3,16 @@
 import inspect
 from typing import Any
 
-import torch
-from transformers import AutoModelForSequenceClassification
-
 from rerank_plugins.backends.base import Batch, Logits
 from rerank_plugins.config import RerankConfig
 from rerank_plugins.errors import InvalidValueError, ModelNotFoundError, UnsupportedModelError
+from rerank_plugins.extras import extra
 from rerank_plugins.loading.folder import ModelFolder
+
+with extra("torch", provides="torch"):
+    import torch
+with extra("torch", provides="transformers"):
+    from transformers import AutoModelForSequenceClassification
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 

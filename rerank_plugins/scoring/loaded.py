@@ -5,8 +5,8 @@ import threading
 from collections.abc import Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from rerank_plugins.backends import Backend, backend_class
-from rerank_plugins.backends.base import Batch, Logits
+from rerank_plugins.backends import backend_class
+from rerank_plugins.backends.base import Backend, Batch, Logits
 from rerank_plugins.config import RerankConfig
 from rerank_plugins.loading.folder import ModelFolder
 from rerank_plugins.scoring.encoding import read_template

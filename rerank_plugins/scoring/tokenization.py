@@ -7,7 +7,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from rerank_plugins.errors import ModelNotFoundError
-from rerank_plugins.extras import require
+from rerank_plugins.extras import extra
 
 # No vocabulary holds this character: it is for private use (Unicode, plane 15).
 _UNKNOWN_CHARACTER = "\U000f0000"
@@ -71,8 +71,10 @@ def load_tokenizer(name: str, folder: Path) -> TextTokenizer:
             f"'{name}' has no tokenizer: '{folder}' holds no tokenizer.json. Save it there with "
             "AutoTokenizer.from_pretrained(...).save_pretrained(folder)."
         )
-    converted = require("transformers", "torch").AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return TextTokenizer(converted.backend_tokenizer)
+    with extra("torch", provides="transformers"):
+        from transformers import AutoTokenizer
+
+    return TextTokenizer(AutoTokenizer.from_pretrained(folder, local_files_only=True).backend_tokenizer)
 
 
 def _unknown_id(tokenizer: Tokenizer) -> int | None:

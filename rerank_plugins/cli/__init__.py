@@ -1,0 +1,44 @@
+"""The command line: `rerank-plugins demo | rank`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from rerank_plugins import __version__
+from rerank_plugins.cli import demo, rank
+from rerank_plugins.cli.screen import errors
+from rerank_plugins.errors import RerankError
+
+app = typer.Typer(
+    help="Rerank what a retriever found, with a cross-encoder.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(demo.demo)
+app.command()(rank.rank)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"rerank-plugins {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run a command; what goes wrong on purpose ends it with one line and status 1."""
+    try:
+        app()
+    except RerankError as error:
+        errors.print("[bold red]Error:[/]", str(error), markup=True, highlight=False, soft_wrap=True)
+        sys.exit(1)

