@@ -1,0 +1,59 @@
+"""Model folders, made once a run, and the Rerankers that the contract is tested over."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rerank_plugins import Reranker
+from tests.tiny_models import SAVERS, export_onnx
+
+# What reads them: every architecture through torch, two of them through onnxruntime, and the embedded model.
+IMPLEMENTATIONS = ("bert", "xlm-roberta", "deberta", "modernbert", "bert-onnx", "xlm-roberta-onnx", "embedded")
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return the folder of a tiny model by name, making it at the first call."""
+    root = tmp_path_factory.mktemp("models")
+
+    def folder(name: str) -> Path:
+        place = root / name
+        if not place.exists():
+            if name.endswith("-onnx"):
+                export_onnx(folder(name.removesuffix("-onnx")), place)
+            else:
+                SAVERS[name](place)
+        return place
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def open_reranker(model_folder: Callable[[str], Path]) -> Callable[..., Reranker]:
+    """Make a Reranker of an implementation by name, with any options."""
+
+    def make(name: str, **options: object) -> Reranker:
+        return Reranker(None if name == "embedded" else model_folder(name), **options)
+
+    return make
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def implementation(request: pytest.FixtureRequest) -> str:
+    """The name of each implementation in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def reranker(implementation: str, open_reranker: Callable[..., Reranker]) -> Iterator[Reranker]:
+    """A Reranker of each implementation in turn."""
+    with open_reranker(implementation) as opened:
+        yield opened
+
+
+@pytest.fixture
+def bert(open_reranker: Callable[..., Reranker]) -> Iterator[Reranker]:
+    """A tiny BERT through torch, where the implementation does not matter."""
+    with open_reranker("bert") as opened:
+        yield opened
