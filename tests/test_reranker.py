@@ -98,7 +98,10 @@ def test_scores_do_not_depend_on_batches(
     implementation: str, open_reranker: OpenReranker, max_batch_tokens: int
 ) -> None:
     documents = mixed_lengths(40)
-    with open_reranker(implementation) as whole, open_reranker(implementation, max_batch_tokens=max_batch_tokens) as other:
+    with (
+        open_reranker(implementation) as whole,
+        open_reranker(implementation, max_batch_tokens=max_batch_tokens) as other,
+    ):
         alone = [whole.rank(QUERY, [document])[0].logit for document in documents]
         assert logits(other.rank(QUERY, documents)) == pytest.approx(alone, abs=TOLERANCE)
 
@@ -188,7 +191,9 @@ class TestTruncation:
         assert results.report.truncated == 1
         assert results.report.truncated_queries == 0
 
-    def test_what_lies_beyond_the_length_does_not_matter(self, implementation: str, open_reranker: OpenReranker) -> None:
+    def test_what_lies_beyond_the_length_does_not_matter(
+        self, implementation: str, open_reranker: OpenReranker
+    ) -> None:
         with open_reranker(implementation, max_length=32) as reranker:
             long = "bread is baked " * 20
             results = reranker.rank(QUERY, [long + "shakespeare wrote hamlet", long + "aspirin relieves headache"])
@@ -230,7 +235,12 @@ class TestBadInput:
             ("", ["a"], ValueError, "query is empty or blank, got ''"),
             (" \n", ["a"], ValueError, "query is empty or blank"),
             (None, ["a"], TypeError, "query must be a string, got None"),
-            (QUERY, "a document", TypeError, r"documents must be a list of strings, got str 'a document'.*\[document\]"),
+            (
+                QUERY,
+                "a document",
+                TypeError,
+                r"documents must be a list of strings, got str 'a document'.*\[document\]",
+            ),
             (QUERY, None, TypeError, "documents must be a list of strings, got None"),
             (QUERY, (text for text in DOCUMENTS), TypeError, "list of strings, got generator"),
             (QUERY, {"a": "b"}, TypeError, "list of strings, got dict"),
@@ -383,7 +393,9 @@ class TestLifetime:
         assert other.rank(QUERY, DOCUMENTS) == bert.rank(QUERY, DOCUMENTS)
 
     def test_from_config_equals_the_constructor(self, bert: Reranker) -> None:
-        assert Reranker.from_config(RerankConfig(model=bert.model)).rank(QUERY, DOCUMENTS) == bert.rank(QUERY, DOCUMENTS)
+        assert Reranker.from_config(RerankConfig(model=bert.model)).rank(QUERY, DOCUMENTS) == bert.rank(
+            QUERY, DOCUMENTS
+        )
 
     def test_repr_names_model_and_place(self, bert: Reranker) -> None:
         assert repr(bert).endswith("bert', backend='torch', device='cpu', dtype='fp32')")

@@ -138,7 +138,7 @@ class PairEncoder:
         )
 
 
-def read_template(tokenizer: Tokenizer, pair_encoding: str) -> PairTemplate:
+def read_template(tokenizer: TextTokenizer, pair_encoding: str) -> PairTemplate:
     """Read off a tokenizer what it puts around a pair, whatever post-processor makes it.
 
     Args:
@@ -149,7 +149,7 @@ def read_template(tokenizer: Tokenizer, pair_encoding: str) -> PairTemplate:
         >>> read_template(bert_tokenizer, "template").middle.ids  # [SEP]
         (102,)
     """
-    return _READERS[pair_encoding](tokenizer)
+    return _READERS[pair_encoding](tokenizer.tokenizer)
 
 
 def _read_pair_template(tokenizer: Tokenizer) -> PairTemplate:

@@ -21,7 +21,7 @@ class LoadedModel:
     def __init__(self, folder: ModelFolder, backend: Backend) -> None:
         self.backend = backend
         self.tokenizer = load_tokenizer(folder.name, folder.path)
-        self.template = read_template(self.tokenizer.tokenizer, folder.declared.pair_encoding)
+        self.template = read_template(self.tokenizer, folder.declared.pair_encoding)
         self.pad_token_id = folder.declared.pad_token_id
         self._threads = _start_threads(backend)
         self._process = os.getpid()

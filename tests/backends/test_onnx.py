@@ -1,0 +1,75 @@
+"""What the ONNX backend refuses, and that it needs neither torch nor transformers."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+
+from rerank_plugins import InvalidValueError, Reranker, UnsupportedModelError
+from tests.loading.test_folder import copy_of
+
+
+def test_devices_other_than_the_cpu_are_torchs(model_folder: Callable[[str], Path]) -> None:
+    with pytest.raises(InvalidValueError, match="onnx backend runs on the CPU, got device='cuda'. Use backend='torch'"):
+        Reranker(model_folder("bert-onnx"), device="cuda")
+
+
+def test_the_files_precision_is_the_files(model_folder: Callable[[str], Path]) -> None:
+    with pytest.raises(InvalidValueError, match="precision it was exported in, got dtype='fp16'"):
+        Reranker(model_folder("bert-onnx"), dtype="fp16")
+
+
+def test_a_file_that_is_no_onnx(model_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = copy_of(model_folder("bert-onnx"), tmp_path / "m")
+    (folder / "model.onnx").write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(UnsupportedModelError, match="cannot be loaded by onnxruntime"):
+        Reranker(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda graph: graph.output[0].type.tensor_type.shape.dim.add(), "has no classification head"),
+        (lambda graph: setattr(graph.output[0].type.tensor_type.shape.dim[1], "dim_value", 2), "gives 2 logits a pair"),
+    ],
+)
+def test_files_without_one_logit_are_refused(
+    tmp_path: Path, change: Callable[[onnx.GraphProto], None], message: str
+) -> None:
+    tensor, helper = onnx.TensorProto, onnx.helper
+    output = helper.make_tensor_value_info("logits", tensor.FLOAT, ["batch", 1])
+    graph = helper.make_graph(
+        [helper.make_node("Cast", ["input_ids"], ["logits"], to=tensor.FLOAT)],
+        "g",
+        [helper.make_tensor_value_info("input_ids", tensor.INT64, None)],
+        [output],
+    )
+    change(graph)
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes((Path(__file__).parents[2] / "rerank_plugins" / "embedded" / name).read_bytes())
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(UnsupportedModelError, match=message):
+        Reranker(tmp_path)
+
+
+def test_an_input_that_is_not_known_is_refused(model_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = copy_of(model_folder("bert-onnx"), tmp_path / "m")
+    model = onnx.load(folder / "model.onnx")
+    model.graph.input.append(onnx.helper.make_tensor_value_info("pixels", onnx.TensorProto.INT64, ["batch"]))
+    onnx.save(model, folder / "model.onnx")
+    with pytest.raises(UnsupportedModelError, match="asks for inputs that are not known: pixels"):
+        Reranker(folder)
+
+
+def test_torch_and_transformers_stay_out(model_folder: Callable[[str], Path]) -> None:
+    script = (
+        "import sys; from rerank_plugins import Reranker; "
+        "Reranker().rank('a', ['b']); Reranker(sys.argv[1]).rank('a', ['b']); "
+        "print([name for name in ('torch', 'transformers', 'tensorflow') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", script, str(model_folder("bert-onnx"))]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"

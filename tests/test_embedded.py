@@ -1,0 +1,65 @@
+"""The embedded model: it loads without anything else, and gets the introduction's questions right."""
+
+import pytest
+
+from rerank_plugins import Reranker
+from tests.test_reranker import logits
+from tests.texts import ASPIRIN, PHOTOSYNTHESIS, TRAPS, mixed_lengths
+
+# fp32 logits of the same weights in a forward pass of its own in plain PyTorch, for pairs that both encode alike.
+REFERENCE = [
+    ("What is the capital of France?", "Paris is the capital of France.", 6.0377),
+    ("What is the capital of France?", "Berlin is the capital of Germany.", 0.5441),
+    (PHOTOSYNTHESIS, TRAPS[0], 3.9512),
+    (PHOTOSYNTHESIS, TRAPS[2], -0.4184),
+    (ASPIRIN, TRAPS[1], 2.9430),
+]
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Reranker:
+    return Reranker()
+
+
+def test_it_is_onnx_on_the_cpu(embedded: Reranker) -> None:
+    assert (embedded.model, embedded.backend, embedded.device, embedded.activation) == (
+        "embedded",
+        "onnx",
+        "cpu",
+        "sigmoid",
+    )
+
+
+@pytest.mark.parametrize(("query", "document", "logit"), REFERENCE)
+def test_logits_are_those_of_the_reference_within_what_int8_costs(
+    embedded: Reranker, query: str, document: str, logit: float
+) -> None:
+    assert embedded.rank(query, [document])[0].logit == pytest.approx(logit, abs=0.3)
+
+
+def test_the_capital_of_france(embedded: Reranker) -> None:
+    paris, berlin = embedded.score(
+        [
+            ("What is the capital of France?", "Paris is the capital of France."),
+            ("What is the capital of France?", "Berlin is the capital of Germany."),
+        ]
+    )
+    assert paris > berlin + 0.2
+
+
+@pytest.mark.parametrize(("query", "answer"), [(PHOTOSYNTHESIS, 0), (ASPIRIN, 1)])
+def test_keyword_traps(embedded: Reranker, query: str, answer: int) -> None:
+    assert embedded.rank(query, TRAPS)[0].index == answer
+
+
+def test_what_adds_to_the_answer_is_above_what_shares_words(embedded: Reranker) -> None:
+    assert [result.index for result in embedded.rank(PHOTOSYNTHESIS, TRAPS)] == [0, 3, 2, 1]
+
+
+def test_int8_scores_do_not_depend_on_who_shares_the_batch(embedded: Reranker) -> None:
+    documents = [*TRAPS, *mixed_lengths(30, longest=200)]
+    together = embedded.rank(PHOTOSYNTHESIS, documents)
+    alone = [embedded.rank(PHOTOSYNTHESIS, [document])[0].logit for document in documents]
+    assert logits(together) == pytest.approx(alone, abs=0.02)
+    best_alone = sorted(range(len(documents)), key=lambda index: -alone[index])[:5]
+    assert [result.index for result in together[:5]] == best_alone
