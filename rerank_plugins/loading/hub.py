@@ -3,10 +3,11 @@
 from pathlib import Path, PurePosixPath
 
 import huggingface_hub
-from huggingface_hub.errors import (
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is httpx's, of whichever version
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
+    HTTPError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -50,7 +51,7 @@ def download(config: RerankConfig, backend: str) -> Path:
         raise ModelNotFoundError(
             f"There is no folder '{config.model}', and it is no name on the Hub either."
         ) from error
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, HTTPError, OSError) as error:
         raise ModelNotFoundError(
             f"'{config.model}' is neither a folder nor in the Hub's cache, and the Hub cannot be reached "
             f"({type(error).__name__}). Download it where there is a network and pass the folder, or use Reranker() "
@@ -60,28 +61,32 @@ def download(config: RerankConfig, backend: str) -> Path:
 
 def _snapshot(config: RerankConfig, backend: str) -> Path:
     scripts = ["*.py"] if config.trust_remote_code else []
-    weights = _onnx_files(config) if backend == "onnx" else _WEIGHTS
+    chosen = _choose_onnx_file(config) if backend == "onnx" else None
+    onnx_files = [] if chosen is None else [chosen, f"{chosen}_data", f"{chosen}.data"]
     folder = huggingface_hub.snapshot_download(
         str(config.model),
         revision=config.revision,
         cache_dir=config.cache_folder,
-        local_files_only=config.local_files_only,
+        # Without a list of the repository's ONNX files, what is in the cache must do.
+        local_files_only=config.local_files_only or (backend == "onnx" and chosen is None),
         token=config.token,
-        allow_patterns=[*_TOKENIZER_AND_CONFIG, *scripts, *weights],
+        allow_patterns=[*_TOKENIZER_AND_CONFIG, *scripts, *(onnx_files if backend == "onnx" else _WEIGHTS)],
         ignore_patterns=None if backend == "onnx" else _NOT_FOLDERS,
     )
     return Path(folder)
 
 
-def _onnx_files(config: RerankConfig) -> list[str]:
-    """Name the ONNX file to download, and the external data that large ones keep beside them."""
-    chosen = config.onnx_file
-    if chosen is None:
-        if config.local_files_only or huggingface_hub.constants.is_offline_mode():
-            return ["*.onnx*"]
-        files = huggingface_hub.HfApi(token=config.token).list_repo_files(str(config.model), revision=config.revision)
-        chosen = _choose(str(config.model), files)
-    return [chosen, f"{chosen}_data", f"{chosen}.data"]
+def _choose_onnx_file(config: RerankConfig) -> str | None:
+    """Choose the file to download, since a repository holds several, of gigabytes each; None if it cannot be asked."""
+    if config.onnx_file is not None or config.local_files_only:
+        return config.onnx_file
+    try:
+        info = huggingface_hub.HfApi(token=config.token).model_info(str(config.model), revision=config.revision)
+    except (RepositoryNotFoundError, RevisionNotFoundError):
+        raise
+    except (OfflineModeIsEnabled, HfHubHTTPError, OSError, HTTPError):
+        return None
+    return _choose(str(config.model), [file.rfilename for file in info.siblings or []])
 
 
 def _choose(model: str, files: list[str]) -> str:

@@ -7,11 +7,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rerank_plugins.extras import extra
-from rerank_plugins.retrieval.embedding import BiEncoder, Vectors
 from rerank_plugins.retrieval.passages import Passage
+
+if TYPE_CHECKING:
+    from rerank_plugins.retrieval.embedding import BiEncoder, Vectors
 
 with extra("faiss", provides="faiss"):
     import faiss
@@ -51,7 +53,7 @@ class FaissIndex:
     def __init__(
         self,
         passages: Sequence[Passage],
-        encoder: BiEncoder,
+        encoder: "BiEncoder",
         *,
         cache_folder: Path | None = None,
         on_progress: Callable[[int], object] | None = None,
@@ -75,13 +77,13 @@ class FaissIndex:
         """
         return self.search_vector(self._encoder.encode([query]), k)
 
-    def search_vector(self, vector: Vectors, k: int) -> list[Candidate]:
+    def search_vector(self, vector: "Vectors", k: int) -> list[Candidate]:
         """Find the passages nearest to one embedded query, of shape (1, dimensions)."""
         scores, indexes = self._index.search(vector, min(k, len(self.passages)))
         return [Candidate(int(index), float(score)) for index, score in zip(indexes[0], scores[0], strict=True)]
 
 
-def _digest(passages: Sequence[Passage], encoder: BiEncoder) -> str:
+def _digest(passages: Sequence[Passage], encoder: "BiEncoder") -> str:
     digest = hashlib.sha256(encoder.fingerprint.encode())
     for passage in passages:
         text = passage.full_text.encode()
@@ -89,7 +91,7 @@ def _digest(passages: Sequence[Passage], encoder: BiEncoder) -> str:
     return digest.hexdigest()
 
 
-def _build(passages: Sequence[Passage], encoder: BiEncoder, on_progress: Callable[[int], object] | None) -> Any:
+def _build(passages: Sequence[Passage], encoder: "BiEncoder", on_progress: Callable[[int], object] | None) -> Any:
     vectors = encoder.encode([passage.full_text for passage in passages], on_progress=on_progress)
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors)

@@ -13,7 +13,9 @@ from tests.loading.test_folder import copy_of
 
 
 def test_devices_other_than_the_cpu_are_torchs(model_folder: Callable[[str], Path]) -> None:
-    with pytest.raises(InvalidValueError, match="onnx backend runs on the CPU, got device='cuda'. Use backend='torch'"):
+    with pytest.raises(
+        InvalidValueError, match=r"onnx backend runs on the CPU, got device='cuda'. Use backend='torch'"
+    ):
         Reranker(model_folder("bert-onnx"), device="cuda")
 
 

@@ -104,8 +104,8 @@ def test_a_folder_without_a_tokenizer(model_folder: Callable[[str], Path], tmp_p
 
 
 def test_a_model_saved_again_is_loaded_again(tmp_path: Path) -> None:
-    from tests.tiny_models import save_bert
     from tests.texts import DOCUMENTS, QUERY
+    from tests.tiny_models import save_bert
 
     with Reranker(save_bert(tmp_path / "m", seed=0)) as before:
         first = before.rank(QUERY, DOCUMENTS)

@@ -1,0 +1,84 @@
+"""`rerank-plugins rank` on files and standard input."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rerank_plugins import Reranker, __version__
+from tests.cli.conftest import Run
+from tests.texts import PHOTOSYNTHESIS, TRAPS
+
+
+def test_standard_input_as_a_table(run: Run) -> None:
+    done = run("rank", PHOTOSYNTHESIS, stdin="\n".join(TRAPS), COLUMNS="160")
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if "." in line]
+    assert [place for line in lines for place, text in enumerate(TRAPS) if text in line] == [0, 3, 2, 1]
+    assert "4 of 4 documents" in done.stdout
+
+
+@pytest.mark.parametrize("dash", [(), ("-",)])
+def test_standard_input_as_json(run: Run, dash: tuple[str, ...]) -> None:
+    done = run("rank", PHOTOSYNTHESIS, *dash, "--json", "--top-n", 2, stdin="\n".join(TRAPS))
+    answer = json.loads(done.stdout)
+    with Reranker() as reranker:
+        expected = reranker.rank(PHOTOSYNTHESIS, TRAPS, top_n=2)
+    assert answer["query"] == PHOTOSYNTHESIS
+    assert [(row["index"], row["score"], row["logit"]) for row in answer["results"]] == [
+        (result.index, result.score, result.logit) for result in expected
+    ]
+    assert [row["text"] for row in answer["results"]] == [TRAPS[0], TRAPS[3]]
+    assert answer["report"]["candidates"] == 4
+
+
+def test_a_file_of_objects(run: Run, tmp_path: Path) -> None:
+    rows = [{"_id": f"d{place}", "title": "T", "text": text} for place, text in enumerate(TRAPS)]
+    (tmp_path / "documents.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    done = run("rank", PHOTOSYNTHESIS, tmp_path / "documents.jsonl", "--json")
+    assert [row["id"] for row in json.loads(done.stdout)["results"]] == ["d0", "d3", "d2", "d1"]
+
+
+def test_a_model_by_flag_and_by_variable(run: Run, model_folder: Callable[[str], Path]) -> None:
+    folder = model_folder("bert-onnx")
+    by_flag = run("rank", "who", "--json", "--model", folder, "--max-length", 32, stdin="bread\nhamlet")
+    by_variable = run("rank", "who", "--json", stdin="bread\nhamlet", RERANK_MODEL=str(folder), RERANK_MAX_LENGTH="32")
+    results = [json.loads(done.stdout) for done in (by_flag, by_variable)]
+    assert results[0]["results"] == results[1]["results"]
+    assert results[0]["report"]["model"] == str(folder)
+
+
+def test_text_is_not_markup(run: Run) -> None:
+    done = run("rank", "what", stdin="[bold]bread[/bold] [/]\nhamlet [link=x]")
+    assert done.returncode == 0, done.stderr
+    assert "[bold]bread[/bold] [/]" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "message"),
+    [
+        (("rank", " "), "a", "Error: query is empty or blank, got ' '."),
+        (("rank", "q", "nowhere.txt"), "", "Error: There is no file 'nowhere.txt'."),
+        (("rank", "q"), "", "Error: standard input holds no passages."),
+        (("rank", "q", "--model", "/no/model"), "a", "Error: There is no folder '/no/model'"),
+        (("rank", "q", "--dtype", "int4"), "a", "Error: dtype must be one of"),
+    ],
+)
+def test_errors_are_one_line_on_stderr(run: Run, arguments: tuple[str, ...], stdin: str, message: str) -> None:
+    done = run(*arguments, stdin=stdin)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_flag_is_a_usage_error(run: Run) -> None:
+    done = run("rank", "q", "--top-n", 0, stdin="a")
+    assert done.returncode == 2
+    assert "--top-n" in done.stderr
+
+
+def test_version_and_help(run: Run) -> None:
+    assert run("--version").stdout == f"rerank-plugins {__version__}\n"
+    assert "demo" in run("--help").stdout

@@ -1,0 +1,198 @@
+"""The Hub's own rules, against a small Hub of our own on the loopback address."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+UNREACHABLE = {"HF_ENDPOINT": "http://127.0.0.1:9"}
+SCRIPT = """
+import json, sys
+from rerank_plugins import Reranker
+try:
+    reranker = Reranker(**json.loads(sys.argv[1]))
+except ValueError as error:
+    print(json.dumps({"error": type(error).__name__, "message": str(error)}))
+else:
+    results = reranker.rank("who wrote hamlet", ["bread", "shakespeare wrote hamlet"])
+    logits = [each.logit for each in results]
+    print(json.dumps({"backend": reranker.backend, "model": reranker.model, "logits": logits}))
+"""
+
+
+class Hub(ThreadingHTTPServer):
+    """Serves folders as repositories: `acme/bert` with one commit, `acme/secret` only to a token."""
+
+    def __init__(self, repositories: dict[str, Path]) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.repositories = repositories
+        self.asked: list[str] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        api = self.path.startswith("/api/models/")
+        parts = self.path.partition("?")[0].removeprefix("/api/models").split("/")[1:]
+        owner, name, kind, revision, *rest = [*parts, "", "main"] if len(parts) == 2 else parts
+        folder = self.server.repositories.get(f"{owner}/{name}")
+        if folder is None or (name == "secret" and self.headers["Authorization"] != "Bearer hf_right"):
+            self._answer(401, b"{}", **{"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
+        elif revision not in ("main", "v1", COMMIT):
+            self._answer(404, b"{}", **{"X-Error-Code": "RevisionNotFound", "X-Error-Message": "Invalid rev id"})
+        elif api and kind == "tree":
+            self._answer(200, json.dumps(self._tree(folder)).encode())
+        elif api:
+            names = [{"rfilename": each["path"]} for each in self._tree(folder)]
+            self._answer(200, json.dumps({"id": f"{owner}/{name}", "sha": COMMIT, "siblings": names}).encode())
+        else:
+            content = (folder / "/".join(rest)).read_bytes()
+            self._answer(200, content, **{"ETag": f'"{hash(content):x}"', "X-Repo-Commit": COMMIT})
+
+    def _tree(self, folder: Path) -> list[dict[str, object]]:
+        files = [file for file in folder.rglob("*") if file.is_file()]
+        return [
+            {"type": "file", "path": str(file.relative_to(folder)), "size": file.stat().st_size, "oid": f"{index:040x}"}
+            for index, file in enumerate(files)
+        ]
+
+    def _answer(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def hub(model_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    both = tmp_path_factory.mktemp("repository")
+    for file in model_folder("bert").iterdir():
+        (both / file.name).write_bytes(file.read_bytes())
+    (both / "onnx").mkdir()
+    (both / "onnx" / "model.onnx").write_bytes((model_folder("bert-onnx") / "model.onnx").read_bytes())
+    (both / "onnx" / "model_quantized.onnx").write_bytes(b"unused")
+    (both / "openvino").mkdir()
+    (both / "openvino" / "copy.safetensors").write_bytes(b"unused")
+    repositories = {"acme/both": both, "acme/bert": model_folder("bert"), "acme/secret": model_folder("bert-onnx")}
+    with Hub(repositories) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def load(hub: Hub, tmp_path: Path) -> Callable[..., dict[str, object]]:
+    """Load a model in a process of its own, since the Hub's library reads the environment when it is imported."""
+
+    def run(environment: dict[str, str] | None = None, **options: object) -> dict[str, object]:
+        hub.asked.clear()
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+        own = {
+            "HF_ENDPOINT": hub.url,
+            "HF_HOME": str(tmp_path / "hf"),
+            **(environment or {}),
+        }
+        command = [sys.executable, "-c", SCRIPT, json.dumps(options)]
+        done = subprocess.run(command, capture_output=True, text=True, env=inherited | own, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, object] = json.loads(done.stdout)
+        return answer
+
+    return run
+
+
+def test_torch_weights_are_downloaded_once_and_nothing_else(load: Callable[..., dict[str, object]], hub: Hub) -> None:
+    first = load(model="acme/both")
+    assert (first["backend"], first["model"]) == ("torch", "acme/both")
+    fetched = " ".join(hub.asked)
+    assert "model.safetensors" in fetched
+    assert ".onnx" not in fetched.replace("/tree/", "")
+    assert "copy.safetensors" not in fetched
+    assert load({"HF_HUB_OFFLINE": "1"}, model="acme/both") == first
+    assert hub.asked == []
+
+
+def test_the_onnx_backend_downloads_one_onnx_file(load: Callable[..., dict[str, object]], hub: Hub) -> None:
+    first = load(model="acme/both", backend="onnx")
+    assert first["backend"] == "onnx"
+    fetched = " ".join(hub.asked)
+    assert "onnx/model.onnx" in fetched
+    assert "quantized" not in fetched
+    assert "safetensors" not in fetched
+    for environment, options in ({"HF_HUB_OFFLINE": "1"}, {}), ({}, {"local_files_only": True}), (UNREACHABLE, {}):
+        assert load(environment, model="acme/both", backend="onnx", **options) == first
+        assert hub.asked == []
+
+
+def test_without_torch_the_onnx_file_is_taken(load: Callable[..., dict[str, object]], tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as u; real = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'torch' else real(name, *rest)\n"
+    )
+    assert load({"PYTHONPATH": str(tmp_path)}, model="acme/both")["backend"] == "onnx"
+    answer = load({"PYTHONPATH": str(tmp_path)}, model="acme/bert")
+    assert answer["error"] == "ModelNotFoundError"
+    assert "has no ONNX file" in str(answer["message"])
+    assert "pip install 'rerank-plugins[torch]'" in str(answer["message"])
+
+
+@pytest.mark.parametrize("revision", ["v1", COMMIT])
+def test_a_revision(load: Callable[..., dict[str, object]], hub: Hub, revision: str) -> None:
+    assert load(model="acme/both", revision=revision, backend="onnx")["backend"] == "onnx"
+    assert any(revision in path for path in hub.asked)
+
+
+def test_a_cache_folder(load: Callable[..., dict[str, object]], tmp_path: Path) -> None:
+    load(model="acme/both", cache_folder=str(tmp_path / "elsewhere"), backend="onnx")
+    assert any((tmp_path / "elsewhere").rglob("model.onnx"))
+    assert not any((tmp_path / "hf").rglob("model.onnx"))
+
+
+@pytest.mark.parametrize(("environment", "options"), [({"HF_TOKEN": "hf_right"}, {}), ({}, {"token": "hf_right"})])
+def test_a_token(load: Callable[..., dict[str, object]], environment: dict[str, str], options: dict[str, str]) -> None:
+    assert load(environment, model="acme/secret", backend="onnx", **options)["backend"] == "onnx"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"model": "acme/none"}, "There is no folder 'acme/none', and no repository of that name on the Hub"),
+        ({"model": "acme/secret", "backend": "onnx"}, "no repository of that name on the Hub that this token may read"),
+        ({"model": "acme/bert", "revision": "v9"}, "'acme/bert' on the Hub has no revision 'v9'"),
+        ({"model": "acme/bert", "local_files_only": True}, "'acme/bert' is neither a folder nor in the Hub's cache"),
+        ({"model": "acme/bert", "backend": "onnx"}, "'acme/bert' has no ONNX file"),
+        ({"model": "acme--bert..x/y"}, "it is no name on the Hub either"),
+    ],
+)
+def test_what_is_not_there(load: Callable[..., dict[str, object]], options: dict[str, object], words: str) -> None:
+    answer = load(**options)
+    assert answer["error"] == "ModelNotFoundError"
+    assert words in str(answer["message"])
+
+
+@pytest.mark.parametrize("environment", [UNREACHABLE, {"HF_HUB_OFFLINE": "1"}])
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_no_network(load: Callable[..., dict[str, object]], environment: dict[str, str], backend: str) -> None:
+    answer = load(environment, model="BAAI/bge-reranker-v2-m3", backend=backend)
+    assert answer["error"] == "ModelNotFoundError"
+    assert "is neither a folder nor in the Hub's cache, and the Hub cannot be reached" in str(answer["message"])
+    assert "or use Reranker() for the embedded model" in str(answer["message"])

@@ -1,0 +1,248 @@
+"""What both adapters owe their users alike: fields, failures, copies, and the core's own order and scores."""
+
+import copy
+import inspect
+import json
+import logging
+import pickle
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+from pydantic import ValidationError
+
+from rerank_plugins import ModelNotFoundError, ReportedList, RerankConfig, Reranker, RerankError, ScoringError
+from rerank_plugins.adapter import RerankFields
+from rerank_plugins.langchain import RerankCompressor
+from rerank_plugins.llama_index import RerankPostprocessor
+from tests.texts import DOCUMENTS, QUERY
+
+
+class LangChain:
+    """Rerank plain texts through LangChain's interface."""
+
+    adapter = RerankCompressor
+
+    def inputs(self, texts: list[str]) -> list[Document]:
+        return [Document(id=str(index), page_content=text, metadata={"n": index}) for index, text in enumerate(texts)]
+
+    def rerank(self, adapter: Any, inputs: list[Any], query: str = QUERY) -> ReportedList[Any]:
+        result: ReportedList[Any] = adapter.compress_documents(inputs, query)
+        return result
+
+    async def arerank(self, adapter: Any, inputs: list[Any], query: str = QUERY) -> ReportedList[Any]:
+        result: ReportedList[Any] = await adapter.acompress_documents(inputs, query)
+        return result
+
+    def index(self, output: Any) -> int:
+        return int(output.id)
+
+    def score(self, output: Any) -> float | None:
+        score: float | None = output.metadata.get("relevance_score")
+        return score
+
+    def error(self, output: Any) -> str | None:
+        error: str | None = output.metadata.get("rerank_error")
+        return error
+
+
+class LlamaIndex(LangChain):
+    """Rerank plain texts through LlamaIndex's interface."""
+
+    adapter = RerankPostprocessor
+
+    def inputs(self, texts: list[str]) -> list[NodeWithScore]:
+        return [NodeWithScore(node=TextNode(id_=str(place), text=text), score=0.5) for place, text in enumerate(texts)]
+
+    def rerank(self, adapter: Any, inputs: list[Any], query: str = QUERY) -> ReportedList[Any]:
+        result: ReportedList[Any] = adapter.postprocess_nodes(inputs, QueryBundle(query))
+        return result
+
+    async def arerank(self, adapter: Any, inputs: list[Any], query: str = QUERY) -> ReportedList[Any]:
+        result: ReportedList[Any] = await adapter.apostprocess_nodes(inputs, QueryBundle(query))
+        return result
+
+    def index(self, output: Any) -> int:
+        return int(output.node.node_id)
+
+    def score(self, output: Any) -> float | None:
+        score: float | None = output.score
+        return score
+
+    def error(self, output: Any) -> str | None:
+        error: str | None = output.node.metadata.get("rerank_error")
+        return error
+
+
+@pytest.fixture(params=[LangChain, LlamaIndex])
+def framework(request: pytest.FixtureRequest) -> LangChain:
+    made: LangChain = request.param()
+    return made
+
+
+def test_order_and_scores_are_the_cores(framework: LangChain, reranker: Reranker) -> None:
+    expected = reranker.rank(QUERY, DOCUMENTS, top_n=4)
+    outputs = framework.rerank(framework.adapter(reranker=reranker, top_n=4), framework.inputs(DOCUMENTS))
+    assert [framework.index(output) for output in outputs] == [result.index for result in expected]
+    assert [framework.score(output) for output in outputs] == [result.score for result in expected]
+    assert all(type(framework.score(output)) is float for output in outputs)
+    assert outputs.report.kept == 4
+
+
+async def test_async_gives_the_results_of_sync(framework: LangChain, bert: Reranker) -> None:
+    adapter, inputs = framework.adapter(reranker=bert), framework.inputs(DOCUMENTS)
+    assert await framework.arerank(adapter, inputs) == framework.rerank(adapter, inputs)
+
+
+def test_the_embedded_model_and_five_are_the_defaults(framework: LangChain) -> None:
+    adapter = framework.adapter()
+    assert (adapter.core.model, adapter.top_n, adapter.on_error) == ("embedded", 5, "raise")
+    assert len(framework.rerank(adapter, framework.inputs(DOCUMENTS))) == 5
+
+
+def test_top_n_none_keeps_all(framework: LangChain, bert: Reranker) -> None:
+    outputs = framework.rerank(framework.adapter(reranker=bert, top_n=None), framework.inputs(DOCUMENTS))
+    assert len(outputs) == len(DOCUMENTS)
+
+
+def test_score_threshold(framework: LangChain, bert: Reranker) -> None:
+    expected = bert.rank(QUERY, DOCUMENTS)
+    adapter = framework.adapter(reranker=bert, score_threshold=expected[1].score)
+    outputs = framework.rerank(adapter, framework.inputs(DOCUMENTS))
+    assert [framework.index(output) for output in outputs] == [result.index for result in expected[:2]]
+
+
+def test_nothing_in_nothing_out(framework: LangChain, bert: Reranker) -> None:
+    outputs = framework.rerank(framework.adapter(reranker=bert), [])
+    assert outputs == []
+    assert outputs.report.candidates == 0
+
+
+def test_inputs_stay_as_they_were(framework: LangChain, bert: Reranker) -> None:
+    inputs = framework.inputs(DOCUMENTS)
+    before = copy.deepcopy(inputs)
+    framework.rerank(framework.adapter(reranker=bert), inputs)
+    assert inputs == before
+
+
+@pytest.mark.parametrize("top_n", [0, -1, "3", True, 2.5])
+def test_a_wrong_top_n_is_refused_when_built(framework: LangChain, bert: Reranker, top_n: object) -> None:
+    with pytest.raises(ValidationError, match="top_n"):
+        framework.adapter(reranker=bert, top_n=top_n)
+
+
+def test_an_unknown_field_is_refused(framework: LangChain) -> None:
+    with pytest.raises(ValidationError, match="top_k"):
+        framework.adapter(top_k=5)
+
+
+def test_a_missing_model_is_the_cores_own_error(framework: LangChain) -> None:
+    with pytest.raises(ModelNotFoundError, match="There is no folder '/no/model'"):
+        framework.adapter(model="/no/model")
+
+
+def test_the_configuration_reaches_the_core(framework: LangChain, model_folder: Callable[[str], Path]) -> None:
+    adapter = framework.adapter(model=str(model_folder("bert")), max_length=32, activation="identity")
+    assert (adapter.core.max_length, adapter.core.activation, adapter.core.backend) == (32, "identity", "torch")
+
+
+def test_a_shared_core_tells_its_configuration(framework: LangChain, bert: Reranker) -> None:
+    adapter = framework.adapter(reranker=bert)
+    assert adapter.model == bert.model
+    with pytest.raises(ValueError, match="max_length=64 contradicts the reranker, which was built with max_length=512"):
+        framework.adapter(reranker=bert, max_length=64)
+
+
+class TestFailure:
+    """A failing reranker raises, or hands the retriever's order through and says so."""
+
+    def test_raise(self, framework: LangChain, broken: Reranker) -> None:
+        with pytest.raises(ScoringError, match="which cannot be sorted"):
+            framework.rerank(framework.adapter(reranker=broken), framework.inputs(DOCUMENTS))
+
+    async def test_raise_async(self, framework: LangChain, broken: Reranker) -> None:
+        with pytest.raises(ScoringError, match="which cannot be sorted"):
+            await framework.arerank(framework.adapter(reranker=broken), framework.inputs(DOCUMENTS))
+
+    async def test_passthrough(self, framework: LangChain, broken: Reranker, caplog: pytest.LogCaptureFixture) -> None:
+        adapter = framework.adapter(reranker=broken, on_error="passthrough", top_n=3, score_threshold=0.99)
+        inputs = framework.inputs(DOCUMENTS)
+        before = copy.deepcopy(inputs)
+        with caplog.at_level(logging.WARNING, logger="rerank_plugins"):
+            outputs = framework.rerank(adapter, inputs)
+        assert [framework.index(output) for output in outputs] == [0, 1, 2]
+        assert all("ScoringError: The model answered nan" in (framework.error(output) or "") for output in outputs)
+        assert outputs.report.error == framework.error(outputs[0])
+        assert (outputs.report.candidates, outputs.report.kept) == (len(DOCUMENTS), 3)
+        assert inputs == before
+        assert "Reranking failed (ScoringError)" in caplog.text
+        assert await framework.arerank(adapter, inputs) == outputs
+
+    def test_passthrough_without_top_n_keeps_all(self, framework: LangChain, broken: Reranker) -> None:
+        adapter = framework.adapter(reranker=broken, on_error="passthrough", top_n=None)
+        assert len(framework.rerank(adapter, framework.inputs(DOCUMENTS))) == len(DOCUMENTS)
+
+    def test_a_blank_query(self, framework: LangChain, bert: Reranker) -> None:
+        with pytest.raises(ValueError, match="query is empty or blank"):
+            framework.rerank(framework.adapter(reranker=bert), framework.inputs(DOCUMENTS), query=" ")
+        adapter = framework.adapter(reranker=bert, on_error="passthrough")
+        assert framework.rerank(adapter, framework.inputs(DOCUMENTS), query=" ").report.error is not None
+
+    def test_no_text_in_the_log(self, framework: LangChain, bert: Reranker, caplog: pytest.LogCaptureFixture) -> None:
+        adapter = framework.adapter(reranker=bert, on_error="passthrough")
+        framework.rerank(adapter, framework.inputs(["a secret \ud800"]))
+        assert "secret" not in caplog.text
+        assert "InvalidValueError" in caplog.text
+
+
+class TestCopies:
+    """A copy shares the loaded core; a dump builds an equal adapter; a pickle loads again."""
+
+    def test_copies_share_the_core(self, framework: LangChain, bert: Reranker) -> None:
+        adapter = framework.adapter(reranker=bert, top_n=2)
+        for other in (copy.copy(adapter), copy.deepcopy(adapter), adapter.model_copy(), adapter.model_copy(deep=True)):
+            assert other is not adapter
+            assert other.core is bert
+            assert other.top_n == 2
+
+    def test_a_dump_builds_an_equal_adapter(self, framework: LangChain, bert: Reranker) -> None:
+        adapter = framework.adapter(reranker=bert, top_n=2, score_threshold=0.1)
+        dump = json.loads(adapter.model_dump_json())
+        assert "reranker" not in dump
+        dump.pop("class_name", None)
+        other = framework.adapter(**dump)
+        assert other.model_dump() == adapter.model_dump()
+        inputs = framework.inputs(DOCUMENTS)
+        assert framework.rerank(other, inputs) == framework.rerank(adapter, inputs)
+
+    def test_a_pickle_loads_again(self, framework: LangChain, bert: Reranker) -> None:
+        adapter, inputs = framework.adapter(reranker=bert, top_n=2), framework.inputs(DOCUMENTS)
+        other = pickle.loads(pickle.dumps(adapter))
+        assert other.core is not bert
+        assert framework.rerank(other, inputs) == framework.rerank(adapter, inputs)
+
+    def test_a_token_is_neither_shown_nor_dumped(self, framework: LangChain) -> None:
+        adapter = framework.adapter(token="hf_secret")
+        assert "hf_secret" not in repr(adapter) + adapter.model_dump_json() + repr(adapter.core.config)
+
+
+def test_fields_are_the_configurations_own() -> None:
+    """A field, an argument, an adapter's field: one name and one default."""
+    configuration = {field.name: field.default for field in fields(RerankConfig)}
+    arguments = {
+        name: parameter.default
+        for name, parameter in inspect.signature(Reranker.__init__).parameters.items()
+        if name != "self"
+    }
+    adapter = {name: RerankFields.model_fields[name].default for name in configuration}
+    assert arguments == configuration == adapter
+    assert all(field.description for field in RerankFields.model_fields.values())
+
+
+def test_errors_of_the_core_are_one_family() -> None:
+    assert issubclass(ModelNotFoundError, RerankError)
+    assert issubclass(ScoringError, RerankError)

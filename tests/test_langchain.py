@@ -1,0 +1,235 @@
+"""LangChain's own objects around the compressor: retrievers, pipelines, chains, traces."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+from langchain_classic.retrievers import ContextualCompressionRetriever
+from langchain_classic.retrievers.document_compressors import CrossEncoderReranker, DocumentCompressorPipeline
+from langchain_core.callbacks import BaseCallbackHandler, CallbackManagerForRetrieverRun
+from langchain_core.documents import BaseDocumentTransformer, Document
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnableLambda, RunnablePassthrough
+from langchain_core.vectorstores import InMemoryVectorStore
+from langchain_tests.integration_tests import RetrieversIntegrationTests
+from langchain_text_splitters import CharacterTextSplitter
+
+from rerank_plugins import ReportedList, Reranker, ScoringError
+from rerank_plugins.langchain import CrossEncoderModel, RerankCompressor
+from tests.texts import DOCUMENTS, QUERY
+
+TEXTS = [text for text in DOCUMENTS if text]
+
+
+@pytest.fixture
+def store() -> InMemoryVectorStore:
+    store = InMemoryVectorStore(DeterministicFakeEmbedding(size=32))
+    store.add_documents([Document(id=str(place), page_content=text) for place, text in enumerate(TEXTS)])
+    return store
+
+
+@pytest.fixture
+def retriever(store: InMemoryVectorStore, bert: Reranker) -> ContextualCompressionRetriever:
+    return ContextualCompressionRetriever(
+        base_compressor=RerankCompressor(reranker=bert, top_n=2),
+        base_retriever=store.as_retriever(search_kwargs={"k": len(TEXTS)}),
+    )
+
+
+def expected(bert: Reranker, top_n: int = 2) -> list[str]:
+    return [TEXTS[result.index] for result in bert.rank(QUERY, TEXTS, top_n=top_n)]
+
+
+async def test_contextual_compression_retriever(retriever: ContextualCompressionRetriever, bert: Reranker) -> None:
+    assert [document.page_content for document in retriever.invoke(QUERY)] == expected(bert)
+    assert [document.page_content for document in await retriever.ainvoke(QUERY)] == expected(bert)
+
+
+async def test_document_compressor_pipeline(bert: Reranker) -> None:
+    class Shout(BaseDocumentTransformer):
+        def transform_documents(self, documents: Any, **_: Any) -> list[Document]:
+            return [Document(page_content=document.page_content.upper()) for document in documents]
+
+        async def atransform_documents(self, documents: Any, **_: Any) -> list[Document]:
+            return self.transform_documents(documents)
+
+    splitter = CharacterTextSplitter(separator="\n", chunk_size=60, chunk_overlap=0)
+    pipeline = DocumentCompressorPipeline(transformers=[splitter, RerankCompressor(reranker=bert, top_n=2), Shout()])
+    documents = [Document(page_content=text) for text in TEXTS]
+    for outputs in (
+        pipeline.compress_documents(documents, QUERY),
+        await pipeline.acompress_documents(documents, QUERY),
+    ):
+        assert [document.page_content for document in outputs] == [text.upper() for text in expected(bert)]
+
+
+async def test_lcel_chain(retriever: ContextualCompressionRetriever, bert: Reranker) -> None:
+    join = RunnableLambda(lambda documents: "\n".join(document.page_content for document in documents))
+    chain = {"context": retriever | join, "question": RunnablePassthrough()} | RunnableLambda(
+        lambda both: both["context"]
+    )
+    assert chain.invoke(QUERY) == "\n".join(expected(bert))
+    assert await chain.ainvoke(QUERY) == "\n".join(expected(bert))
+    assert chain.batch([QUERY, QUERY]) == ["\n".join(expected(bert))] * 2
+
+
+def test_cross_encoder_model_runs_langchains_own_reranker(bert: Reranker) -> None:
+    compressor = CrossEncoderReranker(model=CrossEncoderModel(bert), top_n=2)
+    documents = [Document(page_content=text) for text in TEXTS]
+    assert [document.page_content for document in compressor.compress_documents(documents, QUERY)] == expected(bert)
+    assert CrossEncoderModel(bert).score([]) == []
+    assert CrossEncoderModel().reranker.model == "embedded"
+
+
+class TestDocuments:
+    """Copies that lose nothing."""
+
+    def test_id_type_and_metadata_are_kept(self, bert: Reranker) -> None:
+        class Page(Document):
+            number: int = 0
+
+        page = Page(id="p1", page_content=TEXTS[0], metadata={"source": "book"}, number=7)
+        (output,) = RerankCompressor(reranker=bert).compress_documents([page], QUERY)
+        assert isinstance(output, Page)
+        assert (output.id, output.number, output.metadata["source"]) == ("p1", 7, "book")
+        assert page.metadata == {"source": "book"}
+
+    def test_the_new_score_wins_over_a_stale_one(self, bert: Reranker) -> None:
+        document = Document(page_content=TEXTS[0], metadata={"relevance_score": 42})
+        (output,) = RerankCompressor(reranker=bert).compress_documents([document], QUERY)
+        assert output.metadata["relevance_score"] == bert.score([(QUERY, TEXTS[0])])[0]
+
+    @pytest.mark.parametrize(
+        "text", ["{title}: {page_content}", lambda each: f"{each.metadata['title']}: {each.page_content}"]
+    )
+    def test_document_text_may_add_the_title(self, bert: Reranker, text: Any) -> None:
+        documents = [Document(page_content=each, metadata={"title": f"t{place}"}) for place, each in enumerate(TEXTS)]
+        outputs = RerankCompressor(reranker=bert, document_text=text, top_n=None).compress_documents(documents, QUERY)
+        texts = [f"t{place}: {each}" for place, each in enumerate(TEXTS)]
+        scores = [result.score for result in bert.rank(QUERY, texts)]
+        assert [output.metadata["relevance_score"] for output in outputs] == scores
+        assert {output.page_content for output in outputs} == set(TEXTS)
+
+    def test_a_template_over_metadata_that_is_not_there(self, bert: Reranker) -> None:
+        compressor = RerankCompressor(reranker=bert, document_text="{title}: {page_content}")
+        with pytest.raises(ValueError, match=r"missing metadata.*title"):
+            compressor.compress_documents([Document(page_content="a")], QUERY)
+
+
+class Recorder(BaseCallbackHandler):
+    """Writes down the runs of chains and retrievers."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str]] = []
+        self.names: dict[UUID, str] = {}
+        self.parents: dict[str, str | None] = {}
+        self.outputs: dict[str, Any] = {}
+
+    def _start(self, name: str, run_id: UUID, parent_run_id: UUID | None) -> None:
+        self.names[run_id] = name
+        self.parents[name] = None if parent_run_id is None else self.names.get(parent_run_id)
+        self.events.append(("start", name))
+
+    def on_retriever_start(self, serialized: Any, query: str, **run: Any) -> None:
+        self._start(run["name"], run["run_id"], run["parent_run_id"])
+
+    def on_chain_start(self, serialized: Any, inputs: Any, **run: Any) -> None:
+        self._start(run["name"], run["run_id"], run["parent_run_id"])
+
+    def on_chain_end(self, outputs: Any, **run: Any) -> None:
+        self.events.append(("end", self.names[run["run_id"]]))
+        self.outputs[self.names[run["run_id"]]] = outputs
+
+    def on_chain_error(self, error: BaseException, **run: Any) -> None:
+        self.events.append((type(error).__name__, self.names[run["run_id"]]))
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+class TestTraces:
+    """The rerank is a run of its own under the retriever's."""
+
+    def run(self, retriever: ContextualCompressionRetriever, asynchronous: bool) -> Recorder:
+        recorder = Recorder()
+        config: Any = {"callbacks": [recorder]}
+        if asynchronous:
+            asyncio.run(retriever.ainvoke(QUERY, config))
+        else:
+            retriever.invoke(QUERY, config)
+        return recorder
+
+    def test_success(self, retriever: ContextualCompressionRetriever, asynchronous: bool) -> None:
+        recorder = self.run(retriever, asynchronous)
+        assert [event for event in recorder.events if event[1] == "Rerank"] == [("start", "Rerank"), ("end", "Rerank")]
+        assert recorder.parents["Rerank"] == "ContextualCompressionRetriever"
+        assert recorder.outputs["Rerank"]["report"]["candidates"] == len(TEXTS)
+        assert len(recorder.outputs["Rerank"]["documents"]) == 2
+
+    @pytest.mark.parametrize("on_error", ["raise", "passthrough"])
+    def test_failure(
+        self,
+        store: InMemoryVectorStore,
+        broken: Reranker,
+        asynchronous: bool,
+        on_error: str,
+    ) -> None:
+        retriever = ContextualCompressionRetriever(
+            base_compressor=RerankCompressor(reranker=broken, on_error=on_error), base_retriever=store.as_retriever()
+        )
+        recorder = Recorder()
+        config: Any = {"callbacks": [recorder]}
+        try:
+            asyncio.run(retriever.ainvoke(QUERY, config)) if asynchronous else retriever.invoke(QUERY, config)
+        except ScoringError:
+            assert on_error == "raise"
+        else:
+            assert on_error == "passthrough"
+        assert ("ScoringError", "Rerank") in recorder.events
+        assert ("end", "Rerank") not in recorder.events
+
+
+def test_the_list_carries_its_report(bert: Reranker) -> None:
+    outputs = RerankCompressor(reranker=bert).compress_documents([Document(page_content=text) for text in TEXTS], QUERY)
+    assert isinstance(outputs, ReportedList)
+    assert outputs.report.candidates == len(TEXTS)
+
+
+class KRetriever(BaseRetriever):
+    """A thin retriever whose `k` is how many documents come out."""
+
+    retriever: ContextualCompressionRetriever
+    k: int = 5
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
+    ) -> list[Document]:
+        compressor = self.retriever.base_compressor.model_copy(update={"top_n": k or self.k})
+        ranked = self.retriever.model_copy(update={"base_compressor": compressor})
+        return ranked.invoke(query, {"callbacks": run_manager.get_child()})
+
+
+class TestStandardRetriever(RetrieversIntegrationTests):
+    """LangChain's own tests of a retriever, through the compressor."""
+
+    @pytest.fixture(autouse=True)
+    def _wrap(self, retriever: ContextualCompressionRetriever) -> None:
+        self._retriever = retriever
+
+    @pytest.fixture
+    def retriever(self, store: InMemoryVectorStore, bert: Reranker) -> Any:
+        compressor = RerankCompressor(reranker=bert)
+        base = store.as_retriever(search_kwargs={"k": len(TEXTS)})
+        return KRetriever(retriever=ContextualCompressionRetriever(base_compressor=compressor, base_retriever=base))
+
+    @property
+    def retriever_constructor(self) -> type[BaseRetriever]:
+        return KRetriever
+
+    @property
+    def retriever_constructor_params(self) -> dict[str, Any]:
+        return {"retriever": self._retriever.retriever}
+
+    @property
+    def retriever_query_example(self) -> str:
+        return QUERY

@@ -1,0 +1,224 @@
+"""LlamaIndex's own objects around the postprocessor: query and chat engines, both event systems, metadata."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from llama_index.core import QueryBundle, Settings, VectorStoreIndex
+from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload, LlamaDebugHandler
+from llama_index.core.chat_engine import ContextChatEngine
+from llama_index.core.embeddings import MockEmbedding
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.instrumentation.events import BaseEvent
+from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
+from llama_index.core.llms import MockLLM
+from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.core.schema import MetadataMode, NodeWithScore, TextNode
+
+from rerank_plugins import Reranker, ScoringError
+from rerank_plugins.llama_index import RerankPostprocessor
+from tests.texts import DOCUMENTS, QUERY
+
+TEXTS = [text for text in DOCUMENTS if text]
+
+
+def nodes(**metadata: Any) -> list[NodeWithScore]:
+    return [
+        NodeWithScore(node=TextNode(id_=str(place), text=text, metadata=metadata), score=1 - place / 10)
+        for place, text in enumerate(TEXTS)
+    ]
+
+
+def expected(bert: Reranker, top_n: int = 2) -> list[str]:
+    return [str(result.index) for result in bert.rank(QUERY, TEXTS, top_n=top_n)]
+
+
+def ids(found: list[NodeWithScore]) -> list[str]:
+    return [node.node.node_id for node in found]
+
+
+@pytest.fixture
+def index() -> VectorStoreIndex:
+    return VectorStoreIndex([node.node for node in nodes()], embed_model=MockEmbedding(embed_dim=8))
+
+
+async def test_query_engine(index: VectorStoreIndex, bert: Reranker) -> None:
+    retriever = index.as_retriever(similarity_top_k=len(TEXTS))
+    reranker = RerankPostprocessor(reranker=bert, top_n=2)
+    engine = RetrieverQueryEngine.from_args(retriever, llm=MockLLM(), node_postprocessors=[reranker])
+    assert ids(engine.query(QUERY).source_nodes) == expected(bert)
+    assert ids((await engine.aquery(QUERY)).source_nodes) == expected(bert)
+
+
+async def test_index_as_query_engine(index: VectorStoreIndex, bert: Reranker) -> None:
+    reranker = RerankPostprocessor(reranker=bert, top_n=2)
+    engine = index.as_query_engine(llm=MockLLM(), similarity_top_k=len(TEXTS), node_postprocessors=[reranker])
+    assert ids(engine.query(QUERY).source_nodes) == expected(bert)
+
+
+async def test_chat_engine(index: VectorStoreIndex, bert: Reranker) -> None:
+    retriever = index.as_retriever(similarity_top_k=len(TEXTS))
+    reranker = RerankPostprocessor(reranker=bert, top_n=2)
+    engine = ContextChatEngine.from_defaults(retriever=retriever, llm=MockLLM(), node_postprocessors=[reranker])
+    assert ids(engine.chat(QUERY).source_nodes) == expected(bert)
+    assert ids((await engine.achat(QUERY)).source_nodes) == expected(bert)
+
+
+def test_a_query_string_will_do_and_none_will_not(bert: Reranker) -> None:
+    reranker = RerankPostprocessor(reranker=bert, top_n=2)
+    assert ids(reranker.postprocess_nodes(nodes(), query_str=QUERY)) == expected(bert)
+    with pytest.raises(ValueError, match=r"There is no query to rank by. Pass query_bundle= or query_str="):
+        reranker.postprocess_nodes(nodes())
+    with pytest.raises(ValueError, match="no query"):
+        RerankPostprocessor(reranker=bert, on_error="passthrough").postprocess_nodes([])
+
+
+def test_new_objects_with_plain_floats_that_json_takes(bert: Reranker) -> None:
+    given = nodes()
+    outputs = RerankPostprocessor(reranker=bert).postprocess_nodes(given, query_str=QUERY)
+    assert all(output is not node for output in outputs for node in given)
+    assert all(type(output.score) is float for output in outputs)
+    assert outputs[0].to_json()
+
+
+def test_serialization_keeps_the_configuration(bert: Reranker) -> None:
+    reranker = RerankPostprocessor(reranker=bert, top_n=3, keep_retrieval_score=True)
+    other = RerankPostprocessor.from_dict(reranker.to_dict())
+    assert (other.top_n, other.keep_retrieval_score, other.model) == (3, True, bert.model)
+    assert reranker.to_dict()["class_name"] == "RerankPostprocessor"
+
+
+class TestMetadata:
+    """Which metadata is ranked, and what must not leak."""
+
+    @pytest.mark.parametrize("mode", list(MetadataMode))
+    def test_the_ranked_text_is_the_content_in_the_given_mode(self, bert: Reranker, mode: MetadataMode) -> None:
+        given = nodes(title="hamlet", hidden="secret")
+        for node in given:
+            node.node.excluded_embed_metadata_keys = ["hidden"]
+        reranker = RerankPostprocessor(reranker=bert, metadata_mode=mode, top_n=None)
+        outputs = reranker.postprocess_nodes(given, query_str=QUERY)
+        texts = [node.node.get_content(metadata_mode=mode) for node in given]
+        assert [output.score for output in outputs] == [result.score for result in bert.rank(QUERY, texts)]
+
+    def test_embed_is_the_default(self, bert: Reranker) -> None:
+        assert RerankPostprocessor(reranker=bert).metadata_mode == MetadataMode.EMBED
+
+    @pytest.mark.parametrize("mode", list(MetadataMode))
+    def test_the_retrieval_score_is_kept_and_leaks_nowhere(self, bert: Reranker, mode: MetadataMode) -> None:
+        given = nodes(title="hamlet")
+        reranker = RerankPostprocessor(reranker=bert, keep_retrieval_score=True, top_n=None, metadata_mode=mode)
+        outputs = reranker.postprocess_nodes(given, query_str=QUERY)
+        kept = {output.node.node_id: output.node.metadata["retrieval_score"] for output in outputs}
+        assert kept == {node.node.node_id: node.score for node in given}
+        for output in outputs:
+            assert "retrieval_score" not in output.node.get_content(metadata_mode=MetadataMode.LLM)
+            assert "retrieval_score" not in output.node.get_content(metadata_mode=MetadataMode.EMBED)
+        again = reranker.postprocess_nodes(outputs, query_str=QUERY)
+        assert [output.score for output in again] == pytest.approx([output.score for output in outputs])
+        assert all("retrieval_score" not in node.node.metadata for node in given)
+
+    def test_the_error_leaks_nowhere(self, broken: Reranker) -> None:
+        reranker = RerankPostprocessor(reranker=broken, on_error="passthrough")
+        for output in reranker.postprocess_nodes(nodes(), query_str=QUERY):
+            assert "rerank_error" in output.node.metadata
+            assert "rerank_error" not in output.node.get_content(metadata_mode=MetadataMode.LLM)
+            assert "rerank_error" not in output.node.get_content(metadata_mode=MetadataMode.EMBED)
+
+    def test_a_failure_keeps_the_retrievers_scores(self, broken: Reranker) -> None:
+        reranker = RerankPostprocessor(reranker=broken, on_error="passthrough")
+        assert [node.score for node in reranker.postprocess_nodes(nodes(), query_str=QUERY)] == [1, 0.9, 0.8, 0.7, 0.6]
+
+
+class Collector(BaseEventHandler):
+    """Keeps the instrumentation events of reranking."""
+
+    events: list[BaseEvent]
+
+    @classmethod
+    def class_name(cls) -> str:
+        return "Collector"
+
+    def handle(self, event: BaseEvent, **_: Any) -> None:
+        if isinstance(event, ReRankStartEvent | ReRankEndEvent):
+            self.events.append(event)
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    root, made = get_dispatcher(), Collector(events=[])
+    root.add_event_handler(made)
+    yield made
+    root.event_handlers.remove(made)
+
+
+def call(reranker: RerankPostprocessor, given: list[NodeWithScore], asynchronous: bool) -> list[NodeWithScore]:
+    if asynchronous:
+        return asyncio.run(reranker.apostprocess_nodes(given, QueryBundle(QUERY)))
+    return reranker.postprocess_nodes(given, QueryBundle(QUERY))
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+class TestEvents:
+    """Start and end come in pairs, in both event systems, whatever happens."""
+
+    def test_success(self, bert: Reranker, collector: Collector, asynchronous: bool) -> None:
+        outputs = call(RerankPostprocessor(reranker=bert, top_n=2), nodes(), asynchronous)
+        start, end = collector.events
+        assert isinstance(start, ReRankStartEvent)
+        assert isinstance(end, ReRankEndEvent)
+        assert (start.query, start.top_n, start.model_name, len(start.nodes)) == (QUERY, 2, bert.model, len(TEXTS))
+        assert ids(end.nodes) == ids(outputs)
+        assert end.tags["rerank_report"]["candidates"] == len(TEXTS)
+
+    def test_top_n_none_is_the_number_of_nodes(self, bert: Reranker, collector: Collector, asynchronous: bool) -> None:
+        call(RerankPostprocessor(reranker=bert, top_n=None), nodes(), asynchronous)
+        assert [event.top_n for event in collector.events if isinstance(event, ReRankStartEvent)] == [len(TEXTS)]
+
+    def test_empty_input(self, bert: Reranker, collector: Collector, asynchronous: bool) -> None:
+        assert call(RerankPostprocessor(reranker=bert), [], asynchronous) == []
+        assert [type(event) for event in collector.events] == [ReRankStartEvent, ReRankEndEvent]
+
+    @pytest.mark.parametrize("on_error", ["raise", "passthrough"])
+    def test_failure(self, broken: Reranker, collector: Collector, asynchronous: bool, on_error: Any) -> None:
+        reranker = RerankPostprocessor(reranker=broken, on_error=on_error)
+        if on_error == "raise":
+            with pytest.raises(ScoringError, match="cannot be sorted"):
+                call(reranker, nodes(), asynchronous)
+        else:
+            call(reranker, nodes(), asynchronous)
+        start, end = collector.events
+        assert isinstance(start, ReRankStartEvent)
+        assert isinstance(end, ReRankEndEvent)
+        assert len(end.nodes) == (0 if on_error == "raise" else 5)
+        if on_error == "passthrough":
+            assert "ScoringError" in end.tags["rerank_report"]["error"]
+
+    def test_callback_event(self, bert: Reranker, asynchronous: bool) -> None:
+        handler = LlamaDebugHandler(print_trace_on_end=False)
+        reranker = RerankPostprocessor(reranker=bert, top_n=2, callback_manager=CallbackManager([handler]))
+        outputs = call(reranker, nodes(), asynchronous)
+        ((start, end),) = handler.get_event_pairs(CBEventType.RERANKING)
+        assert start.payload is not None
+        assert end.payload is not None
+        assert start.payload[EventPayload.QUERY_STR] == QUERY
+        assert (start.payload[EventPayload.TOP_K], start.payload[EventPayload.MODEL_NAME]) == (2, bert.model)
+        assert ids(end.payload[EventPayload.NODES]) == ids(outputs)
+        assert end.payload["rerank_report"]["kept"] == 2
+
+    def test_callback_event_of_a_failure(self, broken: Reranker, asynchronous: bool) -> None:
+        handler = LlamaDebugHandler(print_trace_on_end=False)
+        reranker = RerankPostprocessor(reranker=broken, callback_manager=CallbackManager([handler]))
+        with pytest.raises(ScoringError, match="cannot be sorted"):
+            call(reranker, nodes(), asynchronous)
+        ((_, end),) = handler.get_event_pairs(CBEventType.RERANKING)
+        assert end.payload is not None
+        assert isinstance(end.payload[EventPayload.EXCEPTION], ScoringError)
+
+
+def test_the_settings_stay_alone(bert: Reranker) -> None:
+    before = Settings.callback_manager
+    RerankPostprocessor(reranker=bert).postprocess_nodes(nodes(), query_str=QUERY)
+    assert Settings.callback_manager is before
