@@ -9,7 +9,8 @@ import pytest
 
 import rerank_plugins
 
-HEAVY = "torch transformers sentence_transformers tensorflow langchain_core llama_index pydantic faiss fastapi redis typer rich"
+HEAVY = ["torch", "transformers", "sentence_transformers", "tensorflow", "langchain_core", "llama_index", "pydantic"]
+HEAVY += ["faiss", "fastapi", "redis", "typer", "rich"]
 
 
 def run(script: str, *arguments: str) -> str:

@@ -1,0 +1,42 @@
+# Each target sets up .venv by itself, from nothing.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help
+help:  ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+.PHONY: demo
+demo: $(READY)  ## Answer a question: 50 candidates from FAISS, 5 after reranking
+	$(BIN)/rerank-plugins demo
+
+.PHONY: test
+test: $(READY)  ## Run the tests
+	$(BIN)/python -m pytest -m 'not hub'
+
+.PHONY: test-hub
+test-hub: $(READY)  ## Run the tests that download the reference model from the Hub
+	$(BIN)/python -m pytest -m hub
+
+.PHONY: check
+check: $(READY)  ## Check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+.PHONY: bench
+bench: $(READY)  ## Measure import, load and the stages of the demo
+	$(BIN)/python benchmarks/stages.py
+
+.PHONY: format
+format: $(READY)  ## Put the code into its style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
