@@ -4,6 +4,7 @@ import sys
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from rerank_plugins import __version__
 from rerank_plugins.cli import demo, rank
@@ -40,5 +41,6 @@ def main() -> None:
     try:
         app()
     except RerankError as error:
-        errors.print("[bold red]Error:[/]", str(error), markup=True, highlight=False, soft_wrap=True)
+        # As Text: the message is no markup, and "[demo]" in it is not a style.
+        errors.print(Text.assemble(("Error: ", "bold red"), str(error)), soft_wrap=True)
         sys.exit(1)
