@@ -78,21 +78,22 @@ class RerankCompressor(RerankFields, BaseDocumentCompressor):
         return _documents_of(outputs)
 
     def _rerank(self, call: dict[str, Any]) -> dict[str, Any]:
-        texts = [self._text(document) for document in call["documents"]]
+        texts = self._texts(call["documents"])
         results = self.core.rank(call["query"], texts, top_n=self.top_n, score_threshold=self.score_threshold)
         return _outputs(call["documents"], results)
 
     async def _arerank(self, call: dict[str, Any]) -> dict[str, Any]:
-        texts = [self._text(document) for document in call["documents"]]
+        texts = self._texts(call["documents"])
         results = await self.core.arank(call["query"], texts, top_n=self.top_n, score_threshold=self.score_threshold)
         return _outputs(call["documents"], results)
 
-    def _text(self, document: Document) -> str:
+    def _texts(self, documents: Sequence[Document]) -> list[str]:
         if self.document_text is None:
-            return document.page_content
+            return [document.page_content for document in documents]
         if isinstance(self.document_text, str):
-            return format_document(document, PromptTemplate.from_template(self.document_text))
-        return self.document_text(document)
+            template = PromptTemplate.from_template(self.document_text)
+            return [format_document(document, template) for document in documents]
+        return [self.document_text(document) for document in documents]
 
     def _hand_through(self, documents: Sequence[Document], error: Exception) -> ReportedList[Document]:
         report = self._passthrough(error, len(documents))

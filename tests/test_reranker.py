@@ -2,11 +2,13 @@
 
 import asyncio
 import copy
+import gc
 import math
 import pickle
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -374,6 +376,13 @@ class TestLifetime:
         assert len(loaded._slots) == before + 1
         del reranker
         assert len(loaded._slots) == before
+
+    def test_closing_frees_the_weights(self, open_reranker: OpenReranker) -> None:
+        reranker = open_reranker("modernbert")
+        weights = weakref.ref(reranker._scorer._model.backend._model)
+        reranker.close()
+        gc.collect()
+        assert weights() is None
 
     def test_a_failed_load_leaves_nothing_behind(self, open_reranker: OpenReranker) -> None:
         from rerank_plugins.scoring import loaded

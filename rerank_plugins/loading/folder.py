@@ -7,7 +7,6 @@ from pathlib import Path
 from rerank_plugins.config import RerankConfig
 from rerank_plugins.errors import ModelNotFoundError
 from rerank_plugins.extras import is_installed
-from rerank_plugins.loading import hub
 from rerank_plugins.loading.declared import DeclaredConfig, read_declared
 
 EMBEDDED_NAME = "embedded"
@@ -47,6 +46,9 @@ def find_model(config: RerankConfig) -> ModelFolder:
     """
     path = _local_folder(config)
     if path is None:
+        # The Hub's library takes a third of the whole import, and most models are on disk.
+        from rerank_plugins.loading import hub
+
         backend = _hub_backend(config)
         path = hub.download(config, backend)
     else:

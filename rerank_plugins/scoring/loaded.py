@@ -2,14 +2,15 @@
 
 import os
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from rerank_plugins.backends import backend_class
-from rerank_plugins.backends.base import Backend, Batch, Logits
+from rerank_plugins.backends.base import Backend, Logits
 from rerank_plugins.config import RerankConfig
 from rerank_plugins.loading.folder import ModelFolder
-from rerank_plugins.scoring.encoding import read_template
+from rerank_plugins.scoring.batching import lay_out
+from rerank_plugins.scoring.encoding import EncodedPair, read_template
 from rerank_plugins.scoring.tokenization import load_tokenizer
 
 _THREAD_NAME = "rerank"
@@ -22,15 +23,19 @@ class LoadedModel:
         self.backend = backend
         self.tokenizer = load_tokenizer(folder.name, folder.path)
         self.template = read_template(self.tokenizer, folder.declared.pair_encoding)
-        self.pad_token_id = folder.declared.pad_token_id
+        self._pad_token_id = folder.declared.pad_token_id
         self._threads = _start_threads(backend)
         self._process = os.getpid()
 
-    def submit(self, batch: Batch) -> "Future[Logits]":
-        """Queue a batch for the backend's threads."""
+    def submit(self, pairs: Sequence[EncodedPair]) -> "Future[Logits]":
+        """Queue a batch of pairs for the backend's threads."""
         if self._process != os.getpid():  # Threads do not survive a fork: start anew in the child.
             self._threads, self._process = _start_threads(self.backend), os.getpid()
-        return self._threads.submit(self.backend.forward, batch)
+        return self._threads.submit(self._run, pairs)
+
+    def _run(self, pairs: Sequence[EncodedPair]) -> Logits:
+        batch = lay_out(pairs, self.template, inputs=self.backend.inputs, pad_token_id=self._pad_token_id)
+        return self.backend.forward(batch)
 
     def close(self) -> None:
         """Answer what is queued, then free threads and weights."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rerank_plugins.backends.base import Logits
 from rerank_plugins.errors import ScoringError
-from rerank_plugins.scoring.batching import lay_out, plan_batches
+from rerank_plugins.scoring.batching import plan_batches
 from rerank_plugins.scoring.encoding import EncodedPair, EncodedPairs, PairEncoder
 from rerank_plugins.scoring.loaded import LoadedModel
 
@@ -89,17 +89,7 @@ class Scorer:
         return _Work([unique[pair] for pair in pairs], encoded, batches, time.perf_counter() - start)
 
     def _submit(self, work: "_Work") -> "list[Future[Logits]]":
-        return [
-            self._model.submit(
-                lay_out(
-                    [work.encoded.pairs[place] for place in batch],
-                    self._encoder.template,
-                    inputs=self._model.backend.inputs,
-                    pad_token_id=self._model.pad_token_id,
-                )
-            )
-            for batch in work.batches
-        ]
+        return [self._model.submit([work.encoded.pairs[place] for place in batch]) for batch in work.batches]
 
 
 class _Work:
