@@ -1,4 +1,4 @@
-"""The command line: `rerank-plugins demo | rank`."""
+"""The command line: `rerank-plugins demo | rank | evaluate`."""
 
 import sys
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 from rich.text import Text
 
 from rerank_plugins import __version__
-from rerank_plugins.cli import demo, rank
+from rerank_plugins.cli import demo, evaluate, rank
 from rerank_plugins.cli.screen import errors
 from rerank_plugins.errors import RerankError
 
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(rank.rank)
+app.command()(evaluate.evaluate)
 
 
 def _print_version(wanted: bool) -> None:

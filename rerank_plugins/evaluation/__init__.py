@@ -1,0 +1,1 @@
+"""Judged questions in, tables and figures of before and after out."""

@@ -1,0 +1,59 @@
+"""A short HTML page around the figures of an evaluation."""
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from rerank_plugins.evaluation.evaluator import Evaluation
+from rerank_plugins.evaluation.figures import save_figures
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Reranking, before and after</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }}
+table {{ border-collapse: collapse; display: block; overflow-x: auto; }}
+th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }}
+th:first-child, td:first-child {{ text-align: left; }}
+img {{ max-width: 100%; }}
+figure {{ margin: 1.5rem 0; }}
+</style>
+</head>
+<body>
+<h1>Reranking, before and after</h1>
+{tables}
+{figures}
+</body>
+</html>
+"""
+
+
+def save_report(evaluations: Sequence[Evaluation], folder: Path) -> Path:
+    """Write figures and `index.html` to a folder, and return the page."""
+    files = save_figures(evaluations, folder)
+    figures = "\n".join(f'<figure><img src="{escape(file.name)}" alt="{escape(file.stem)}"></figure>' for file in files)
+    page = folder / "index.html"
+    page.write_text(_PAGE.format(tables="\n".join(map(_table, evaluations)), figures=figures), encoding="utf-8")
+    return page
+
+
+def _table(evaluation: Evaluation) -> str:
+    measures = list(evaluation.after)
+    rows = [("before", evaluation.before.measured), ("after", evaluation.after)]
+    if evaluation.baseline is not None:
+        rows.append((evaluation.baseline.name, evaluation.baseline.measured))
+    head = "".join(f"<th>{escape(measure)}</th>" for measure in measures)
+    body = "".join(
+        f"<tr><td>{escape(name)}</td>" + "".join(f"<td>{values[measure]:.3f}</td>" for measure in measures) + "</tr>"
+        for name, values in rows
+    )
+    before = evaluation.before
+    return (
+        f"<h2>{escape(evaluation.dataset.name)}, {escape(evaluation.model)}</h2>"
+        f"<p>{len(evaluation.dataset.queries):,} questions: {before.wins:,} better, {before.losses:,} worse "
+        f"(p = {before.p_value:.4f}), {evaluation.pairs_per_second:,.0f} pairs a second.</p>"
+        f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )

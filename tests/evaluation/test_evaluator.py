@@ -1,0 +1,88 @@
+"""Lists from three first stages, reranked and measured."""
+
+from pathlib import Path
+
+import pytest
+
+from rerank_plugins import Reranker
+from rerank_plugins.evaluation.dataset import read_dataset
+from rerank_plugins.evaluation.evaluator import Scored, evaluate, rerank_first
+from rerank_plugins.evaluation.first_stage import retrieve_with_bm25, retrieve_with_faiss, take_from_file
+from rerank_plugins.evaluation.report import save_report
+from rerank_plugins.retrieval.embedding import BiEncoder
+from tests.evaluation.conftest import TEXTS
+
+
+@pytest.fixture(scope="module")
+def encoder() -> BiEncoder:
+    return BiEncoder()
+
+
+def test_faiss(folder: Path, encoder: BiEncoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    run = retrieve_with_faiss(read_dataset(folder), 5, encoder)
+    assert {query_id: len(document_ids) for query_id, document_ids in run.items()} == {"q1": 5, "q2": 5, "q3": 5}
+    assert (run["q2"][0], run["q3"][0]) == ("d1", "d4")
+
+
+def test_bm25(folder: Path) -> None:
+    run = retrieve_with_bm25(read_dataset(folder), 4)
+    assert run["q3"][0] == "d4"
+    assert "d1" in run["q2"]
+    assert len(run["q1"]) == 4
+    everything = retrieve_with_bm25(read_dataset(folder), 1000)
+    assert sorted(everything["q1"]) == sorted(f"d{place}" for place in range(len(TEXTS)))
+
+
+def test_a_file(folder: Path) -> None:
+    (folder / "candidates.jsonl").write_text('{"query_id": "q1", "doc_ids": ["d3", "d0", "d2"]}')
+    assert take_from_file(read_dataset(folder), 2) == {"q1": ["d3", "d0"], "q2": [], "q3": []}
+
+
+def test_the_judged_documents_where_there_is_no_file(folder: Path) -> None:
+    assert take_from_file(read_dataset(folder), 50) == {"q1": ["d0", "d3"], "q2": ["d1", "d2"], "q3": ["d4"]}
+
+
+def test_before_and_after(folder: Path, encoder: BiEncoder) -> None:
+    dataset = read_dataset(folder)
+    candidates = {"q1": ["d2", "d1", "d3", "d0"], "q2": ["d0", "d2", "d1"], "q3": ["d5", "d6"]}
+    done: list[int] = []
+    with Reranker() as reranker:
+        evaluation = evaluate(dataset, candidates, reranker, top_n=2, baseline=encoder, on_progress=done.append)
+        logits = {
+            result.index: result.logit
+            for result in reranker.rank(dataset.queries["q2"], [TEXTS[0], TEXTS[2], TEXTS[1]])
+        }
+    assert sum(done) == 3
+    assert [each.document_id for each in evaluation.scored["q2"]] == candidates["q2"]
+    assert [each.logit for each in evaluation.scored["q2"]] == [logits[place] for place in range(3)]
+    assert rerank_first(evaluation.scored, None)["q1"] == ["d0", "d3", "d2", "d1"]
+    assert evaluation.before.measured["RR@10"] == pytest.approx((1 / 3 + 1 / 3 + 0) / 3)
+    assert evaluation.after["RR@10"] == pytest.approx((1 + 1 + 0) / 3)
+    assert (evaluation.before.wins, evaluation.before.losses) == (2, 0)
+    assert evaluation.baseline is not None
+    assert evaluation.baseline.name == "all-MiniLM-L6-v2 by cosine"
+    assert evaluation.pairs == 9
+    assert evaluation.pairs_per_second == pytest.approx(9 / evaluation.seconds)
+    json = evaluation.as_json()
+    assert (json["name"], json["queries"], json["after"]) == ("tiny", 3, evaluation.after)
+    assert set(json["before"]) == {"nDCG@10", "RR@10", "R@2", "P@2"}
+
+
+def test_reranking_the_first_few_leaves_the_rest_behind_them() -> None:
+    scored = {"q": [Scored("a", 0.0, 0.5), Scored("b", 1.0, 0.7), Scored("c", 2.0, 0.9), Scored("d", 0.0, 0.5)]}
+    assert rerank_first(scored, 0) == {"q": ["a", "b", "c", "d"]}
+    assert rerank_first(scored, 2) == {"q": ["b", "a", "c", "d"]}
+    assert rerank_first(scored, None) == {"q": ["c", "b", "a", "d"]}
+
+
+def test_a_report_is_a_page_with_its_figures(folder: Path, tmp_path: Path) -> None:
+    dataset = read_dataset(folder)
+    with Reranker() as reranker:
+        evaluation = evaluate(dataset, take_from_file(dataset, 50), reranker)
+    page = save_report([evaluation], tmp_path / "report")
+    html = page.read_text()
+    figures = sorted(file.name for file in page.parent.glob("*.png"))
+    assert figures == ["latency.png", *(f"tiny-embedded-{name}.png" for name in ("candidates", "recall", "scores"))]
+    assert all(f'src="{name}"' in html and (page.parent / name).stat().st_size > 10_000 for name in figures)
+    assert f"<td>{evaluation.after['nDCG@10']:.3f}</td>" in html
