@@ -3,10 +3,11 @@
 import time
 import warnings
 import weakref
-from collections.abc import Sequence
-from os import PathLike
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from os import PathLike, fspath
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from rerank_plugins.config import ActivationName, BackendName, DtypeName, RerankConfig
 from rerank_plugins.errors import ClosedError, UnknownTextWarning
@@ -17,6 +18,8 @@ from rerank_plugins.scoring.encoding import PairEncoder
 from rerank_plugins.scoring.scorer import Pair, ScoredPairs, Scorer
 from rerank_plugins.types import RankResult, ReportedList, RerankReport
 from rerank_plugins.validation import check_documents, check_pairs, check_query, check_score_threshold, check_top_n
+
+T = TypeVar("T")
 
 
 class Reranker:
@@ -72,7 +75,7 @@ class Reranker:
     ) -> None:
         self._start(
             RerankConfig(
-                model=None if model is None else str(model),
+                model=_plain(model),
                 backend=backend,
                 device=device,
                 dtype=dtype,
@@ -80,7 +83,7 @@ class Reranker:
                 activation=activation,
                 max_batch_tokens=max_batch_tokens,
                 revision=revision,
-                cache_folder=None if cache_folder is None else str(cache_folder),
+                cache_folder=_plain(cache_folder),
                 local_files_only=local_files_only,
                 token=token,
                 trust_remote_code=trust_remote_code,
@@ -98,8 +101,9 @@ class Reranker:
     def _start(self, config: RerankConfig) -> None:
         folder = find_model(config)
         activation, self._activate = choose_activation(config.activation, folder.declared.activation)
-        key, model = loaded.acquire(folder, config)
-        self._release = weakref.finalize(self, loaded.release, key)
+        self._key, model = loaded.acquire(folder, config)
+        self._release = weakref.finalize(self, loaded.release, self._key)
+        self._loaded = model
         encoder = PairEncoder(
             model.tokenizer, model.template, max_length=config.max_length, max_positions=folder.declared.max_positions
         )
@@ -111,7 +115,6 @@ class Reranker:
         self.dtype = model.backend.dtype
         self.max_length = encoder.max_length
         self.activation = activation
-        self._warned_of_unknown = False
 
     def rank(
         self, query: str, documents: Sequence[str], *, top_n: int | None = None, score_threshold: float | None = None
@@ -141,7 +144,8 @@ class Reranker:
         """
         start = time.perf_counter()
         pairs, top_n, score_threshold = _check(query, documents, top_n, score_threshold)
-        return self._ranked(self._open_scorer().score(pairs), top_n, score_threshold, start)
+        with self._in_use() as scorer:
+            return self._warned(scorer.score(pairs, lambda scored: self._ranked(scored, top_n, score_threshold, start)))
 
     async def arank(
         self, query: str, documents: Sequence[str], *, top_n: int | None = None, score_threshold: float | None = None
@@ -149,7 +153,10 @@ class Reranker:
         """Do what `rank` does without blocking the event loop."""
         start = time.perf_counter()
         pairs, top_n, score_threshold = _check(query, documents, top_n, score_threshold)
-        return self._ranked(await self._open_scorer().ascore(pairs), top_n, score_threshold, start)
+        with self._in_use() as scorer:
+            return self._warned(
+                await scorer.ascore(pairs, lambda scored: self._ranked(scored, top_n, score_threshold, start))
+            )
 
     def score(self, pairs: Sequence[Pair]) -> ReportedList[float]:
         """Score (query, document) pairs, in the order given.
@@ -167,12 +174,16 @@ class Reranker:
             ClosedError: If this Reranker was closed.
         """
         start = time.perf_counter()
-        return self._scores(self._open_scorer().score(check_pairs(pairs)), start)
+        checked = check_pairs(pairs)
+        with self._in_use() as scorer:
+            return self._warned(scorer.score(checked, lambda scored: self._scores(scored, start)))
 
     async def ascore(self, pairs: Sequence[Pair]) -> ReportedList[float]:
         """Do what `score` does without blocking the event loop."""
         start = time.perf_counter()
-        return self._scores(await self._open_scorer().ascore(check_pairs(pairs)), start)
+        checked = check_pairs(pairs)
+        with self._in_use() as scorer:
+            return self._warned(await scorer.ascore(checked, lambda scored: self._scores(scored, start)))
 
     def close(self) -> None:
         """Give the model back; the last Reranker that shares it frees it. Closing twice is fine."""
@@ -198,10 +209,15 @@ class Reranker:
     def __repr__(self) -> str:
         return f"Reranker({self.model!r}, backend={self.backend!r}, device={self.device!r}, dtype={self.dtype!r})"
 
-    def _open_scorer(self) -> Scorer:
-        if not self._release.alive:
+    @contextmanager
+    def _in_use(self) -> Iterator[Scorer]:
+        """Keep the model for the time of a call, even if somebody closes this Reranker meanwhile."""
+        if not self._release.alive or not loaded.retain(self._key):
             raise ClosedError(f"This Reranker of '{self.model}' was closed. Make a new one.")
-        return self._scorer
+        try:
+            yield self._scorer
+        finally:
+            loaded.release(self._key)
 
     def _ranked(
         self, scored: ScoredPairs, top_n: int | None, score_threshold: float | None, start: float
@@ -224,16 +240,20 @@ class Reranker:
         scores = [self._activate(logit) for logit in scored.logits]
         return ReportedList(scores, self._report(scored, len(scores), start))
 
-    def _report(self, scored: ScoredPairs, kept: int, start: float) -> RerankReport:
-        if scored.unknown and not self._warned_of_unknown:
-            self._warned_of_unknown = True
+    def _warned(self, results: ReportedList[T]) -> ReportedList[T]:
+        """Warn of text that the vocabulary does not know, the first time that the model meets some."""
+        if results.report.unknown and not self._loaded.warned_of_unknown_text:
+            self._loaded.warned_of_unknown_text = True
             warnings.warn(
-                f"The vocabulary of '{self.model}' hardly knows {scored.unknown} of these texts: most of their tokens "
-                "are unknown, so their scores mean little. For other languages choose a multilingual model, such as "
-                "BAAI/bge-reranker-v2-m3.",
+                f"The vocabulary of '{self.model}' hardly knows {results.report.unknown} of these texts: most of their "
+                "tokens are unknown, so their scores mean little. For other languages choose a multilingual model, "
+                "such as BAAI/bge-reranker-v2-m3.",
                 UnknownTextWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
+        return results
+
+    def _report(self, scored: ScoredPairs, kept: int, start: float) -> RerankReport:
         return RerankReport(
             model=self.model,
             candidates=len(scored.logits),
@@ -255,3 +275,8 @@ def _check(
     query = check_query(query)
     pairs = [(query, document) for document in check_documents(documents)]
     return pairs, check_top_n(top_n), check_score_threshold(score_threshold)
+
+
+def _plain(path: Any) -> Any:
+    """Turn a path into a string; `RerankConfig` refuses what is neither."""
+    return fspath(path) if isinstance(path, PathLike) else path

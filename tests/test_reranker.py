@@ -341,16 +341,16 @@ class TestLifetime:
 
     def test_the_same_model_is_loaded_once(self, open_reranker: OpenReranker) -> None:
         with open_reranker("bert") as one, open_reranker("bert", max_length=64, activation="identity") as other:
-            assert one._scorer._model is other._scorer._model
+            assert one._loaded is other._loaded
 
     def test_other_numbers_are_another_load(self, open_reranker: OpenReranker) -> None:
         with open_reranker("bert") as one, open_reranker("bert-onnx") as other:
-            assert one._scorer._model is not other._scorer._model
+            assert one._loaded is not other._loaded
 
     def test_many_threads_load_a_model_once(self, open_reranker: OpenReranker) -> None:
         with ThreadPoolExecutor(16) as threads:
             opened = list(threads.map(lambda _: open_reranker("embedded"), range(16)))
-        assert len({id(reranker._scorer._model) for reranker in opened}) == 1
+        assert len({id(reranker._loaded) for reranker in opened}) == 1
         for reranker in opened:
             reranker.close()
 
@@ -379,7 +379,7 @@ class TestLifetime:
 
     def test_closing_frees_the_weights(self, open_reranker: OpenReranker) -> None:
         reranker = open_reranker("modernbert")
-        weights = weakref.ref(reranker._scorer._model.backend._model)
+        weights = weakref.ref(reranker._loaded.backend._model)
         reranker.close()
         gc.collect()
         assert weights() is None

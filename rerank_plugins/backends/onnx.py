@@ -1,6 +1,8 @@
 """Run an ONNX cross-encoder on the CPU with onnxruntime, one pair a run, on all cores."""
 
 import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -11,6 +13,8 @@ from rerank_plugins.errors import InvalidValueError, ModelNotFoundError, Unsuppo
 from rerank_plugins.loading.folder import ModelFolder
 
 KNOWN_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "segment_ids")
+_INTEGERS: dict[str, type[np.integer[Any]]] = {"tensor(int32)": np.int32, "tensor(int64)": np.int64}
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
 class OnnxBackend:
@@ -40,7 +44,8 @@ class OnnxBackend:
             raise UnsupportedModelError(
                 f"'{folder.onnx_file}' cannot be loaded by onnxruntime {onnxruntime.__version__}: {error}"
             ) from error
-        self.inputs = tuple(each.name for each in self._session.get_inputs())
+        self._types = {each.name: _INTEGERS.get(each.type, np.int64) for each in self._session.get_inputs()}
+        self.inputs = tuple(self._types)
         self._output = _logits_output(folder, self._session)
         if unknown := sorted(set(self.inputs) - set(KNOWN_INPUTS)):
             raise UnsupportedModelError(
@@ -63,7 +68,8 @@ class OnnxBackend:
 
     def forward(self, batch: Batch) -> Logits:
         """Run the session; see `Backend.forward`."""
-        (logits,) = self._session.run([self._output], dict(batch))
+        feeds = {name: array.astype(self._types[name], copy=False) for name, array in batch.items()}
+        (logits,) = self._session.run([self._output], feeds)
         return np.asarray(logits, dtype=np.float32).reshape(len(batch["input_ids"]))
 
     def close(self) -> None:
@@ -86,5 +92,10 @@ def _logits_output(folder: ModelFolder, session: onnxruntime.InferenceSession) -
 
 
 def _available_cores() -> int:
-    """Count the cores this process may use, which containers keep below what the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Count the cores this process may use: its affinity, and the quota of its container (cgroup v2)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = _CGROUP_LIMIT.read_text().split()
+        return max(1, min(cores, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such file, or "max", which is no quota
+        return cores

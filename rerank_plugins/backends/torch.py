@@ -1,6 +1,9 @@
 """Run a Hugging Face sequence classifier with torch, on a GPU or the CPU."""
 
 import inspect
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rerank_plugins.backends.base import Batch, Logits
@@ -13,6 +16,9 @@ with extra("torch", provides="torch"):
     import torch
 with extra("torch", provides="transformers"):
     from transformers import AutoModelForSequenceClassification
+    from transformers.utils import logging
+
+_loading = threading.Lock()
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -63,27 +69,58 @@ class TorchBackend:
 def _load(folder: ModelFolder, dtype: torch.dtype) -> Any:
     if not any(folder.path.glob("*.safetensors")):
         raise ModelNotFoundError(
-            f"'{folder.path}' holds no .safetensors file. Pickled weights (.bin) can run code and are not read: "
-            "convert them with transformers (save_pretrained), or choose a revision= that has safetensors."
+            f"'{folder.name}' has no .safetensors weights in '{folder.path}'. If a download was cut short, load it "
+            "once with a network. Pickled weights (.bin) can run code and are not read: convert them with transformers "
+            "(save_pretrained), or choose a revision= that has safetensors."
         )
     try:
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            folder.path,
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=folder.trust_remote_code,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+        with _alone_and_quiet():
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                folder.path,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=folder.trust_remote_code,
+                ignore_mismatched_sizes=True,  # to report them in our own words
+                output_loading_info=True,
+            )
+    except Exception as error:  # OSError, RuntimeError, SafetensorError, ...: whatever a broken checkpoint provokes
         raise UnsupportedModelError(f"'{folder.name}' cannot be loaded by transformers: {error}") from error
+    _check_complete(folder.name, info)
+    return model
+
+
+def _check_complete(name: str, info: dict[str, Any]) -> None:
     if missing := sorted(info["missing_keys"]):
         raise UnsupportedModelError(
-            f"The checkpoint of '{folder.name}' lacks {len(missing)} weights ({', '.join(missing[:3])}), which would "
-            "be random: is it a model without a classification head, such as an embedding model? Choose a "
-            "cross-encoder, such as BAAI/bge-reranker-v2-m3."
+            f"The checkpoint of '{name}' lacks {len(missing)} weights ({', '.join(missing[:3])}), which would be "
+            "random: is it a model without a classification head, such as an embedding model? Choose a cross-encoder, "
+            "such as BAAI/bge-reranker-v2-m3."
         )
-    return model
+    if mismatched := sorted(str(each) for each in info["mismatched_keys"]):
+        raise UnsupportedModelError(
+            f"The checkpoint of '{name}' has weights of other shapes than its config.json says: {mismatched[0]}. A "
+            "head with two rows has two labels; a reranker has one. Choose a cross-encoder trained with num_labels=1."
+        )
+
+
+@contextmanager
+def _alone_and_quiet() -> Iterator[None]:
+    """Load one model at a time, without transformers' bars and tables on stderr.
+
+    While it loads, `from_pretrained` changes the default dtype and the initialisers of the whole process: two at once
+    would leave each other's behind.
+    """
+    with _loading:
+        bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        try:
+            yield
+        finally:
+            logging.set_verbosity(verbosity)
+            if bars:
+                logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _best_device() -> str:

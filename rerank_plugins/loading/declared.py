@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rerank_plugins.config import MIN_MAX_LENGTH
 from rerank_plugins.errors import ModelNotFoundError, UnsupportedModelError
 
 # These models count positions from pad_token_id + 1, so the first pad_token_id + 1 rows of the position table are
@@ -23,6 +24,7 @@ _OFFSET_POSITIONS = frozenset(
 )
 # The spelling of sentence-transformers, which most published cross-encoders carry.
 _ACTIVATIONS = {"torch.nn.modules.activation.Sigmoid": "sigmoid", "torch.nn.modules.linear.Identity": "identity"}
+_NO_LIMIT = 10**9
 _PAIR_ENCODINGS = ("template", "segments")
 
 
@@ -55,21 +57,21 @@ def read_declared(name: str, folder: Path) -> DeclaredConfig:
     if config is None:
         raise ModelNotFoundError(f"'{folder}' holds no config.json, so it is no model folder. Check model={name!r}.")
     _check_head(name, config)
-    pair_encoding = config.get("rerank_plugins", {}).get("pair_encoding", "template")
+    pair_encoding = (config.get("rerank_plugins") or {}).get("pair_encoding", "template")
     if pair_encoding not in _PAIR_ENCODINGS:
         raise UnsupportedModelError(
             f"'{name}' asks for pair_encoding={pair_encoding!r}; this version knows {' and '.join(_PAIR_ENCODINGS)}."
         )
     return DeclaredConfig(
         activation=_activation(folder, config),
-        max_positions=_max_positions(folder, config),
+        max_positions=_max_positions(name, folder, config),
         pad_token_id=_pad_token_id(config),
         pair_encoding=pair_encoding,
     )
 
 
 def _check_head(name: str, config: dict[str, Any]) -> None:
-    architecture = (config.get("architectures") or ["no architecture"])[0]
+    architecture = str((config.get("architectures") or ["no architecture"])[0])
     if not architecture.endswith("ForSequenceClassification"):
         raise UnsupportedModelError(
             f"'{name}' declares {architecture}, which has no classification head: is it an embedding or a language "
@@ -86,22 +88,28 @@ def _check_head(name: str, config: dict[str, Any]) -> None:
 
 def _activation(folder: Path, config: dict[str, Any]) -> str | None:
     declared = (
-        config.get("sentence_transformers", {}).get("activation_fn")
+        (config.get("sentence_transformers") or {}).get("activation_fn")
         or config.get("sbert_ce_default_activation_function")
         or (_read_json(folder / "config_sentence_transformers.json") or {}).get("activation_fn")
     )
     return None if declared is None else _ACTIVATIONS.get(declared, str(declared))
 
 
-def _max_positions(folder: Path, config: dict[str, Any]) -> int | None:
+def _max_positions(name: str, folder: Path, config: dict[str, Any]) -> int | None:
     limits = []
     if positions := config.get("max_position_embeddings"):
         skipped = _pad_token_id(config) + 1 if config.get("model_type") in _OFFSET_POSITIONS else 0
         limits.append(positions - skipped)
     # A tokenizer without a limit of its own carries a number around 1e30 there.
     if limit := (_read_json(folder / "tokenizer_config.json") or {}).get("model_max_length"):
-        limits.append(int(limit))
-    return min(limits, default=None)
+        limits.append(int(min(limit, _NO_LIMIT)))
+    least = min(limits, default=None)
+    if least is not None and least < MIN_MAX_LENGTH:
+        raise UnsupportedModelError(
+            f"'{name}' declares that it takes {least} tokens, too few for a pair. Check max_position_embeddings in its "
+            "config.json and model_max_length in its tokenizer_config.json."
+        )
+    return least
 
 
 def _pad_token_id(config: dict[str, Any]) -> int:

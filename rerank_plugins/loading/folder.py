@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rerank_plugins.config import RerankConfig
-from rerank_plugins.errors import ModelNotFoundError
+from rerank_plugins.errors import InvalidValueError, ModelNotFoundError
 from rerank_plugins.extras import is_installed
 from rerank_plugins.loading.declared import DeclaredConfig, read_declared
 
@@ -44,16 +44,16 @@ def find_model(config: RerankConfig) -> ModelFolder:
         ModelNotFoundError: If the folder, a file in it or the Hub repository is missing or out of reach.
         UnsupportedModelError: If the config declares something other than one relevance logit.
     """
+    if config.onnx_file is not None and config.backend == "torch":
+        raise InvalidValueError(f"onnx_file={config.onnx_file!r} is for the onnx backend, got backend='torch'.")
     path = _local_folder(config)
     if path is None:
-        # The Hub's library takes a third of the whole import, and most models are on disk.
-        from rerank_plugins.loading import hub
-
-        backend = _hub_backend(config)
-        path = hub.download(config, backend)
+        path, backend = _from_hub(config)
     else:
         backend = _local_backend(config, path)
-    name = EMBEDDED_NAME if config.model is None else config.model
+        if config.revision is not None:
+            raise InvalidValueError(f"revision={config.revision!r} is for names on the Hub, and '{path}' is a folder.")
+    name = EMBEDDED_NAME if path == EMBEDDED_FOLDER else str(config.model)
     onnx_file = choose_onnx_file(path, config.onnx_file) if backend == "onnx" else None
     return ModelFolder(name, path, backend, onnx_file, read_declared(name, path), config.trust_remote_code)
 
@@ -90,6 +90,8 @@ def _local_folder(config: RerankConfig) -> Path | None:
     path = Path(config.model).expanduser()
     if path.is_dir():
         return path.resolve()
+    if config.model == EMBEDDED_NAME:
+        return EMBEDDED_FOLDER
     if path.is_file():
         raise ModelNotFoundError(
             f"model='{path}' is a file. Pass its folder, model='{path.parent}', and name the file with onnx_file= "
@@ -105,13 +107,22 @@ def _local_backend(config: RerankConfig, path: Path) -> str:
         return config.backend
     if config.onnx_file is not None or any(path.glob("*.onnx")):
         return "onnx"
-    return "torch" if is_installed("torch") or not any(path.glob("onnx/*.onnx")) else "onnx"
+    # A clone of a repository keeps ONNX files in a folder of their own, mostly beside safetensors.
+    prefers_torch = is_installed("torch") and any(path.glob("*.safetensors"))
+    return "onnx" if any(path.glob("onnx/*.onnx")) and not prefers_torch else "torch"
 
 
-def _hub_backend(config: RerankConfig) -> str:
+def _from_hub(config: RerankConfig) -> tuple[Path, str]:
+    # The Hub's library takes a third of the whole import, and most models are on disk.
+    from rerank_plugins.loading import hub
+
     if config.backend != "auto":
-        return config.backend
-    return "onnx" if config.onnx_file is not None or not is_installed("torch") else "torch"
+        return hub.download(config, config.backend), config.backend
+    if config.onnx_file is None and is_installed("torch"):
+        path = hub.download(config, "torch")
+        if any(path.glob("*.safetensors")) or not hub.has_onnx(config):
+            return path, "torch"
+    return hub.download(config, "onnx"), "onnx"
 
 
 def _onnx_files_in(folder: Path) -> str:

@@ -5,11 +5,9 @@ from pathlib import Path, PurePosixPath
 import huggingface_hub
 from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is httpx's, of whichever version
     GatedRepoError,
-    HfHubHTTPError,
     HFValidationError,
     HTTPError,
     LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -51,12 +49,18 @@ def download(config: RerankConfig, backend: str) -> Path:
         raise ModelNotFoundError(
             f"There is no folder '{config.model}', and it is no name on the Hub either."
         ) from error
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, HTTPError, OSError) as error:
+    except (LocalEntryNotFoundError, ConnectionError, HTTPError) as error:
         raise ModelNotFoundError(
-            f"'{config.model}' is neither a folder nor in the Hub's cache, and the Hub cannot be reached "
-            f"({type(error).__name__}). Download it where there is a network and pass the folder, or use Reranker() "
-            "for the embedded model."
+            f"'{config.model}' is neither a folder nor in the Hub's cache, and the Hub cannot be reached: {error} "
+            "Download it where there is a network and pass the folder, or use Reranker() for the embedded model."
         ) from error
+    except OSError as error:
+        raise ModelNotFoundError(f"'{config.model}' could not be downloaded: {error}") from error
+
+
+def has_onnx(config: RerankConfig) -> bool:
+    """Tell whether a repository has an ONNX file; False if the Hub cannot be asked."""
+    return bool(_onnx_files(config))
 
 
 def _snapshot(config: RerankConfig, backend: str) -> Path:
@@ -80,17 +84,21 @@ def _choose_onnx_file(config: RerankConfig) -> str | None:
     """Choose the file to download, since a repository holds several, of gigabytes each; None if it cannot be asked."""
     if config.onnx_file is not None or config.local_files_only:
         return config.onnx_file
+    files = _onnx_files(config)
+    return None if files is None else _choose(str(config.model), files)
+
+
+def _onnx_files(config: RerankConfig) -> list[str] | None:
     try:
         info = huggingface_hub.HfApi(token=config.token).model_info(str(config.model), revision=config.revision)
     except (RepositoryNotFoundError, RevisionNotFoundError):
         raise
-    except (OfflineModeIsEnabled, HfHubHTTPError, OSError, HTTPError):
+    except (ConnectionError, HTTPError):  # offline mode is a ConnectionError
         return None
-    return _choose(str(config.model), [file.rfilename for file in info.siblings or []])
+    return [file.rfilename for file in info.siblings or [] if PurePosixPath(file.rfilename).suffix == ".onnx"]
 
 
-def _choose(model: str, files: list[str]) -> str:
-    found = [file for file in files if PurePosixPath(file).suffix == ".onnx"]
+def _choose(model: str, found: list[str]) -> str:
     for preferred in ("model.onnx", "onnx/model.onnx"):
         if preferred in found:
             return preferred

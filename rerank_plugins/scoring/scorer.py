@@ -2,10 +2,12 @@
 
 import asyncio
 import math
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from rerank_plugins.backends.base import Logits
 from rerank_plugins.errors import ScoringError
@@ -14,6 +16,7 @@ from rerank_plugins.scoring.encoding import EncodedPair, EncodedPairs, PairEncod
 from rerank_plugins.scoring.loaded import LoadedModel
 
 Pair = tuple[str, str]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,29 +58,33 @@ class Scorer:
         self._encoder = encoder
         self._max_batch_tokens = max_batch_tokens
 
-    def score(self, pairs: Sequence[Pair]) -> ScoredPairs:
+    def score(self, pairs: Sequence[Pair], then: Callable[[ScoredPairs], T]) -> T:
         """Score pairs, waiting for the answer.
+
+        Args:
+            pairs: The pairs.
+            then: What makes the answer of the scores; it runs on one of the model's threads.
 
         Raises:
             ScoringError: If a logit is NaN or infinite.
         """
-        work = self._encode(pairs)
-        futures = self._submit(work)
+        call = _Call(then)
         try:
-            return work.finish([future.result() for future in futures])
+            self._start(pairs, call)
+            return call.answer.result()
         finally:
-            _cancel(futures)
+            call.answer.cancel()
 
-    async def ascore(self, pairs: Sequence[Pair]) -> ScoredPairs:
-        """Score pairs without blocking the event loop; a cancelled caller's waiting batches are dropped."""
-        work = await asyncio.to_thread(self._encode, pairs)
-        futures = self._submit(work)
+    async def ascore(self, pairs: Sequence[Pair], then: Callable[[ScoredPairs], T]) -> T:
+        """Do what `score` does without blocking the event loop; a cancelled caller's waiting batches are dropped."""
+        call = _Call(then)
         try:
-            return work.finish(await asyncio.gather(*map(asyncio.wrap_future, futures)))
+            await asyncio.to_thread(self._start, pairs, call)
+            return await asyncio.wrap_future(call.answer)
         finally:
-            _cancel(futures)
+            call.answer.cancel()
 
-    def _encode(self, pairs: Sequence[Pair]) -> "_Work":
+    def _start(self, pairs: Sequence[Pair], call: "_Call[T]") -> None:
         start = time.perf_counter()
         unique = {pair: place for place, pair in enumerate(dict.fromkeys(pairs))}
         encoded = self._encoder.encode(list(unique))
@@ -86,14 +93,13 @@ class Scorer:
             max_batch_tokens=self._max_batch_tokens,
             pairs_per_batch=self._model.backend.pairs_per_batch,
         )
-        return _Work([unique[pair] for pair in pairs], encoded, batches, time.perf_counter() - start)
-
-    def _submit(self, work: "_Work") -> "list[Future[Logits]]":
-        return [self._model.submit([work.encoded.pairs[place] for place in batch]) for batch in work.batches]
+        work = _Work([unique[pair] for pair in pairs], encoded, batches, time.perf_counter() - start)
+        if not call.answer.cancelled():
+            call.run(work, self._model)
 
 
 class _Work:
-    """One call's pairs on their way: unique pairs in batches, and the way back to the caller's order."""
+    """One call's pairs: unique ones in batches, and the way back to the caller's order."""
 
     def __init__(
         self, places: list[int], encoded: EncodedPairs, batches: list[list[int]], tokenize_seconds: float
@@ -125,15 +131,65 @@ class _Work:
         )
 
 
+class _Call(Generic[T]):
+    """One call on its way: its batches, and the one future that answers when the last of them is done.
+
+    One future however many batches there are, so that an event loop is woken once. Cancelling it takes back the
+    batches that nobody has begun.
+    """
+
+    def __init__(self, then: Callable[[ScoredPairs], T]) -> None:
+        self.answer: Future[T] = Future()
+        self._then = then
+        self._lock = threading.Lock()
+        self._settled = False
+
+    def run(self, work: _Work, model: LoadedModel) -> None:
+        """Queue all batches."""
+        self._work = work
+        self._batches = [model.submit([work.encoded.pairs[place] for place in batch]) for batch in work.batches]
+        self._waiting = len(self._batches)
+        if not self._batches:
+            self._settle(self._finish)
+        for batch in self._batches:
+            batch.add_done_callback(self._one_is_done)
+        self.answer.add_done_callback(self._take_back)
+
+    def _one_is_done(self, batch: "Future[Logits]") -> None:
+        if batch.cancelled():
+            return
+        with self._lock:
+            self._waiting -= 1
+            last = self._waiting == 0
+        if last or batch.exception() is not None:
+            self._settle(self._finish if batch.exception() is None else batch.result)
+
+    def _finish(self) -> T:
+        return self._then(self._work.finish([batch.result() for batch in self._batches]))
+
+    def _settle(self, make: Callable[[], object]) -> None:
+        """Answer with what is made, or with what it raises; only the first time, and not if it was cancelled."""
+        with self._lock:
+            if self._settled:
+                return
+            self._settled = True
+        if not self.answer.set_running_or_notify_cancel():
+            return
+        try:
+            made = make()
+        except BaseException as error:  # noqa: BLE001  (the caller gets it, whatever it is)
+            self.answer.set_exception(error)
+        else:
+            self.answer.set_result(made)  # type: ignore[arg-type]  # `batch.result` is used for what it raises
+
+    def _take_back(self, _: object) -> None:
+        for batch in self._batches:
+            batch.cancel()
+
+
 def _check_finite(logits: list[float]) -> None:
     if wrong := [logit for logit in logits if not math.isfinite(logit)]:
         raise ScoringError(
             f"The model answered {wrong[0]} for {len(wrong)} of {len(logits)} pairs, which cannot be sorted. In half "
             "precision this is an overflow: use dtype='fp32' or 'bf16'; in fp32 the weights are damaged."
         )
-
-
-def _cancel(futures: "list[Future[Logits]]") -> None:
-    """Take back the batches nobody waits for any more, after a failure or a cancellation; done ones stay done."""
-    for future in futures:
-        future.cancel()

@@ -68,8 +68,8 @@ def load_tokenizer(name: str, folder: Path) -> TextTokenizer:
             raise ModelNotFoundError(f"'{file}' is no tokenizer ({error}). Download the model again.") from error
     if not any((folder / vocabulary).is_file() for vocabulary in _OLDER_VOCABULARIES):
         raise ModelNotFoundError(
-            f"'{name}' has no tokenizer: '{folder}' holds no tokenizer.json. Save it there with "
-            "AutoTokenizer.from_pretrained(...).save_pretrained(folder)."
+            f"'{name}' has no tokenizer: '{folder}' holds no tokenizer.json. If a download was cut "
+            "short, load it once with a network; else save one there with AutoTokenizer's save_pretrained."
         )
     with extra("torch", provides="transformers"):
         from transformers import AutoTokenizer
