@@ -2,33 +2,42 @@
 
 import logging
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Literal
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rerank_plugins.config import ActivationName, BackendName, DtypeName, RerankConfig
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.types import RerankReport
+from rerank_plugins.validation import check_score_threshold, check_top_n
 
 logger = logging.getLogger(__name__)
 
-# Marks documents that were handed through because reranking failed.
+# Metadata of a document that was handed through because reranking failed, and of one that was cut to be read.
 ERROR_KEY = "rerank_error"
+TRUNCATED_KEY = "rerank_truncated"
+
+PathText = Annotated[str | None, BeforeValidator(lambda path: fspath(path) if isinstance(path, PathLike) else path)]
 
 
 class RerankFields(BaseModel):
     """The configuration of a framework adapter, as the frameworks like it: pydantic fields.
 
     A copy, deep or not, shares the loaded model; an unpickled adapter loads it again; `model_dump()` gives what
-    builds an equal one.
+    builds one that ranks alike, but for the token.
     """
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
-    model: str | None = Field(default=None, description="Folder, or name on the Hub; None for the embedded model.")
-    top_n: int | None = Field(default=5, ge=1, strict=True, description="How many documents to keep; None for all.")
-    score_threshold: float | None = Field(default=None, allow_inf_nan=False, description="Keep only scores from it on.")
+    model: PathText = Field(default=None, description="Folder, or name on the Hub; None for the embedded model.")
+    top_n: Annotated[int | None, BeforeValidator(check_top_n)] = Field(
+        default=5, description="How many documents to keep; None for all."
+    )
+    score_threshold: Annotated[float | None, BeforeValidator(check_score_threshold)] = Field(
+        default=None, description="Keep only scores from it on; None for all."
+    )
     reranker: Reranker | None = Field(
         default=None, exclude=True, repr=False, description="A core to share, in place of the fields that make one."
     )
@@ -42,7 +51,7 @@ class RerankFields(BaseModel):
     activation: ActivationName | None = Field(default=None, description="sigmoid, identity; None for the model's own.")
     max_batch_tokens: int = Field(default=16_384, description="Tokens a batch may have, padding included.")
     revision: str | None = Field(default=None, description="Branch, tag or commit of a Hub repository.")
-    cache_folder: str | None = Field(default=None, description="Where downloads are kept; None for the Hub's choice.")
+    cache_folder: PathText = Field(default=None, description="Where downloads are kept; None for the Hub's choice.")
     local_files_only: bool = Field(default=False, description="Never ask the Hub.")
     token: str | None = Field(default=None, exclude=True, repr=False, description="A Hub access token.")
     trust_remote_code: bool = Field(default=False, description="Run Python code that comes with the model.")
@@ -60,9 +69,16 @@ class RerankFields(BaseModel):
 
     @property
     def core(self) -> Reranker:
-        """The Reranker behind this adapter."""
-        if self.reranker is None:
-            raise InvalidValueError("reranker was set to None. Build the adapter anew.")
+        """The Reranker behind this adapter.
+
+        Raises:
+            InvalidValueError: If fields that made it were changed since.
+        """
+        if self.reranker is None or self.reranker.config != self._config():
+            raise InvalidValueError(
+                "The model's fields were changed after it was loaded. Build a new adapter; top_n, score_threshold and "
+                "on_error may change."
+            )
         return self.reranker
 
     def _config(self) -> RerankConfig:
@@ -72,14 +88,19 @@ class RerankFields(BaseModel):
         """Let the fields tell the truth about a shared core, and refuse what contradicts it."""
         for name in (field.name for field in fields(RerankConfig)):
             given, own = getattr(self, name), getattr(reranker.config, name)
-            if name in self.model_fields_set and given != own:
+            if given not in (own, RerankFields.model_fields[name].default):
                 raise InvalidValueError(
                     f"{name}={given!r} contradicts the reranker, which was built with {name}={own!r}. Pass one of them."
                 )
             setattr(self, name, own)
 
     def _passthrough(self, error: Exception, candidates: int) -> RerankReport:
-        """Return the report of a failure after which the retriever's order is handed through."""
+        """Return the report of a failure after which the retriever's order is handed through.
+
+        Raises:
+            InvalidValueError: If the adapter itself is wrong, which no order can make good.
+        """
+        model, top_n = self.core.model, check_top_n(self.top_n)
         # The message may quote a text, and texts do not belong into logs.
         logger.warning(
             "Reranking failed (%s); handing the retriever's order of %d documents through.",
@@ -87,8 +108,8 @@ class RerankFields(BaseModel):
             candidates,
         )
         return RerankReport(
-            model=self.core.model,
+            model=model,
             candidates=candidates,
-            kept=min(candidates, self.top_n or candidates),
+            kept=min(candidates, top_n or candidates),
             error=f"{type(error).__name__}: {error}",
         )

@@ -1,9 +1,11 @@
 """Rerank in LangChain: `RerankCompressor` for retrievers and chains, `CrossEncoderModel` for its own reranker."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rerank_plugins.errors import InvalidTypeError, InvalidValueError
 from rerank_plugins.extras import extra
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.types import RankResult, ReportedList
@@ -14,16 +16,20 @@ with extra("langchain", provides="langchain_core"):
     from langchain_core.documents import BaseDocumentCompressor, Document
     from langchain_core.prompts import PromptTemplate, format_document
     from langchain_core.runnables import RunnableConfig, RunnableLambda
-    from pydantic import Field
+    from pydantic import Field, field_validator
 
-    from rerank_plugins.adapter import ERROR_KEY, RerankFields
+    from rerank_plugins.adapter import ERROR_KEY, TRUNCATED_KEY, RerankFields
+
+SCORE_KEY = "relevance_score"
+_OWN_KEYS = (SCORE_KEY, ERROR_KEY, TRUNCATED_KEY)
 
 
 class RerankCompressor(RerankFields, BaseDocumentCompressor):
     """Keep the documents that a cross-encoder finds most relevant, best first.
 
-    The documents returned are copies: they keep id, type and metadata, and carry `metadata["relevance_score"]`. The
-    list is a `ReportedList`, whose `.report` tells what was done. In a trace the work is a run named "Rerank".
+    The documents returned are copies: they keep id, type and metadata, and carry `metadata["relevance_score"]`; one
+    that was cut to fit `max_length` carries `metadata["rerank_truncated"]` too. The list is a `ReportedList`, whose
+    `.report` tells what was done. In a trace the work is a run named "Rerank".
 
     Example:
         >>> retriever = ContextualCompressionRetriever(
@@ -38,6 +44,13 @@ class RerankCompressor(RerankFields, BaseDocumentCompressor):
         description="The text that is ranked: None for page_content; a template such as '{title}: {page_content}' over "
         "the metadata; or a function of the Document.",
     )
+
+    @field_validator("document_text")
+    @classmethod
+    def _check_template(cls, text: str | Callable[[Document], str] | None) -> str | Callable[[Document], str] | None:
+        if isinstance(text, str) and not PromptTemplate.from_template(text).input_variables:
+            raise InvalidValueError(f"document_text={text!r} names no field, so all documents would read alike.")
+        return text
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
@@ -83,7 +96,7 @@ class RerankCompressor(RerankFields, BaseDocumentCompressor):
         return _outputs(call["documents"], results)
 
     async def _arerank(self, call: dict[str, Any]) -> dict[str, Any]:
-        texts = self._texts(call["documents"])
+        texts = await asyncio.to_thread(self._texts, call["documents"])
         results = await self.core.arank(call["query"], texts, top_n=self.top_n, score_threshold=self.score_threshold)
         return _outputs(call["documents"], results)
 
@@ -97,9 +110,7 @@ class RerankCompressor(RerankFields, BaseDocumentCompressor):
 
     def _hand_through(self, documents: Sequence[Document], error: Exception) -> ReportedList[Document]:
         report = self._passthrough(error, len(documents))
-        return ReportedList(
-            [_copy(document, {ERROR_KEY: report.error}) for document in documents[: report.kept]], report
-        )
+        return ReportedList([_copy(each, {ERROR_KEY: report.error}) for each in documents[: report.kept]], report)
 
 
 class CrossEncoderModel(BaseCrossEncoder):
@@ -110,6 +121,8 @@ class CrossEncoderModel(BaseCrossEncoder):
     """
 
     def __init__(self, reranker: Reranker | None = None) -> None:
+        if reranker is not None and not isinstance(reranker, Reranker):
+            raise InvalidTypeError(f"reranker must be a Reranker, got {reranker!r}. Pass Reranker({reranker!r}).")
         self.reranker = reranker or Reranker()
 
     def score(self, text_pairs: list[tuple[str, str]]) -> list[float]:
@@ -122,7 +135,7 @@ def _traced(callbacks: Callbacks | None) -> RunnableConfig:
 
 
 def _outputs(documents: Sequence[Document], results: ReportedList[RankResult]) -> dict[str, Any]:
-    ranked = [_copy(documents[result.index], {"relevance_score": result.score}) for result in results]
+    ranked = [_copy(documents[result.index], _marks(result)) for result in results]
     return {"documents": ReportedList(ranked, results.report), "report": asdict(results.report)}
 
 
@@ -131,5 +144,11 @@ def _documents_of(outputs: dict[str, Any]) -> ReportedList[Document]:
     return documents
 
 
-def _copy(document: Document, update: dict[str, Any]) -> Document:
-    return document.model_copy(update={"metadata": {**document.metadata, **update}})
+def _marks(result: RankResult) -> dict[str, Any]:
+    return {SCORE_KEY: result.score} | ({TRUNCATED_KEY: True} if result.truncated else {})
+
+
+def _copy(document: Document, marks: dict[str, Any]) -> Document:
+    """Copy a document with new marks; those of an earlier rerank would be lies."""
+    kept = {key: value for key, value in document.metadata.items() if key not in _OWN_KEYS}
+    return document.model_copy(update={"metadata": {**kept, **marks}})

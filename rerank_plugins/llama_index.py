@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from itertools import islice
 from typing import Any
 
 from rerank_plugins.errors import InvalidValueError
@@ -18,19 +17,20 @@ with extra("llama-index", provides="llama_index.core"):
     from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, QueryBundle
     from pydantic import Field
 
-    from rerank_plugins.adapter import ERROR_KEY, RerankFields
+    from rerank_plugins.adapter import ERROR_KEY, TRUNCATED_KEY, RerankFields
 
 dispatcher = get_dispatcher(__name__)
 
 RETRIEVAL_SCORE_KEY = "retrieval_score"
-_OWN_KEYS = (RETRIEVAL_SCORE_KEY, ERROR_KEY)
+_OWN_KEYS = (RETRIEVAL_SCORE_KEY, ERROR_KEY, TRUNCATED_KEY)
 
 
 class RerankPostprocessor(RerankFields, BaseNodePostprocessor):
     """Keep the nodes that a cross-encoder finds most relevant, best first.
 
-    The `NodeWithScore` objects returned are new and their scores plain floats; what came in stays as it was. The list
-    is a `ReportedList`, whose `.report` tells what was done.
+    The `NodeWithScore` objects returned are new and their scores plain floats; what came in stays as it was. A node
+    that was cut to fit `max_length` carries `metadata["rerank_truncated"]`, which prompts do not show. The list is a
+    `ReportedList`, whose `.report` tells what was done.
 
     Example:
         >>> engine = index.as_query_engine(similarity_top_k=50, node_postprocessors=[RerankPostprocessor(top_n=5)])
@@ -101,19 +101,26 @@ class RerankPostprocessor(RerankFields, BaseNodePostprocessor):
 
     def _texts(self, nodes: list[NodeWithScore]) -> list[str]:
         # Marks of an earlier rerank are no part of the text, even where all metadata is.
-        return [_without_own_keys(node.node).get_content(metadata_mode=self.metadata_mode) for node in nodes]
+        return [_marked(node.node, {}).get_content(metadata_mode=self.metadata_mode) for node in nodes]
 
     def _reranked(self, nodes: list[NodeWithScore], results: ReportedList[RankResult]) -> ReportedList[NodeWithScore]:
-        return ReportedList([self._scored(nodes[result.index], result.score) for result in results], results.report)
+        return ReportedList([self._scored(nodes[result.index], result) for result in results], results.report)
 
-    def _scored(self, node: NodeWithScore, score: float) -> NodeWithScore:
-        kept = _marked(node.node, RETRIEVAL_SCORE_KEY, node.score) if self.keep_retrieval_score else node.node
-        return node.model_copy(update={"node": kept, "score": score})
+    def _scored(self, node: NodeWithScore, result: RankResult) -> NodeWithScore:
+        marks = self._retrieval_mark(node) | ({TRUNCATED_KEY: True} if result.truncated else {})
+        return node.model_copy(update={"node": _marked(node.node, marks), "score": result.score})
 
     def _hand_through(self, nodes: list[NodeWithScore], error: Exception) -> ReportedList[NodeWithScore]:
         report = self._passthrough(error, len(nodes))
-        handed = (node.model_copy(update={"node": _marked(node.node, ERROR_KEY, report.error)}) for node in nodes)
-        return ReportedList(islice(handed, report.kept), report)
+        marks = {ERROR_KEY: report.error}
+        handed = (
+            node.model_copy(update={"node": _marked(node.node, self._retrieval_mark(node) | marks)})
+            for node in nodes[: report.kept]
+        )
+        return ReportedList(handed, report)
+
+    def _retrieval_mark(self, node: NodeWithScore) -> dict[str, Any]:
+        return {RETRIEVAL_SCORE_KEY: node.score} if self.keep_retrieval_score else {}
 
 
 class _Outcome:
@@ -134,19 +141,15 @@ def _query(query_bundle: QueryBundle | None) -> str:
     return query_bundle.query_str
 
 
-def _marked(node: BaseNode, key: str, value: object) -> BaseNode:
-    """Copy a node with one more metadata entry, which neither prompts nor embeddings show."""
-    return node.model_copy(
-        update={
-            "metadata": {**node.metadata, key: value},
-            "excluded_embed_metadata_keys": [*node.excluded_embed_metadata_keys, key],
-            "excluded_llm_metadata_keys": [*node.excluded_llm_metadata_keys, key],
-        }
-    )
-
-
-def _without_own_keys(node: BaseNode) -> BaseNode:
-    if node.metadata.keys().isdisjoint(_OWN_KEYS):
+def _marked(node: BaseNode, marks: dict[str, Any]) -> BaseNode:
+    """Copy a node with new marks in place of an earlier rerank's; neither prompts nor embeddings show them."""
+    if not marks and node.metadata.keys().isdisjoint(_OWN_KEYS):
         return node
     kept = {key: value for key, value in node.metadata.items() if key not in _OWN_KEYS}
-    return node.model_copy(update={"metadata": kept})
+    return node.model_copy(
+        update={
+            "metadata": {**kept, **marks},
+            "excluded_embed_metadata_keys": list(dict.fromkeys([*node.excluded_embed_metadata_keys, *marks])),
+            "excluded_llm_metadata_keys": list(dict.fromkeys([*node.excluded_llm_metadata_keys, *marks])),
+        }
+    )

@@ -1,10 +1,12 @@
 """What both adapters owe their users alike: fields, failures, copies, and the core's own order and scores."""
 
+import asyncio
 import copy
 import inspect
 import json
 import logging
 import pickle
+import time
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -19,7 +21,7 @@ from rerank_plugins import ModelNotFoundError, ReportedList, RerankConfig, Reran
 from rerank_plugins.adapter import RerankFields
 from rerank_plugins.langchain import RerankCompressor
 from rerank_plugins.llama_index import RerankPostprocessor
-from tests.texts import DOCUMENTS, QUERY
+from tests.texts import DOCUMENTS, QUERY, mixed_lengths
 
 
 class LangChain:
@@ -45,8 +47,12 @@ class LangChain:
         score: float | None = output.metadata.get("relevance_score")
         return score
 
+    def metadata(self, output: Any) -> dict[str, Any]:
+        metadata: dict[str, Any] = output.metadata
+        return metadata
+
     def error(self, output: Any) -> str | None:
-        error: str | None = output.metadata.get("rerank_error")
+        error: str | None = self.metadata(output).get("rerank_error")
         return error
 
 
@@ -73,9 +79,9 @@ class LlamaIndex(LangChain):
         score: float | None = output.score
         return score
 
-    def error(self, output: Any) -> str | None:
-        error: str | None = output.node.metadata.get("rerank_error")
-        return error
+    def metadata(self, output: Any) -> dict[str, Any]:
+        metadata: dict[str, Any] = output.node.metadata
+        return metadata
 
 
 @pytest.fixture(params=[LangChain, LlamaIndex])
@@ -131,8 +137,68 @@ def test_inputs_stay_as_they_were(framework: LangChain, bert: Reranker) -> None:
 
 @pytest.mark.parametrize("top_n", [0, -1, "3", True, 2.5])
 def test_a_wrong_top_n_is_refused_when_built(framework: LangChain, bert: Reranker, top_n: object) -> None:
-    with pytest.raises(ValidationError, match="top_n"):
+    with pytest.raises((ValueError, TypeError), match="top_n must be a positive integer or None, got"):
         framework.adapter(reranker=bert, top_n=top_n)
+
+
+@pytest.mark.parametrize("threshold", ["0.5", True, float("nan")])
+def test_a_wrong_threshold_is_refused_when_built(framework: LangChain, bert: Reranker, threshold: object) -> None:
+    with pytest.raises((ValueError, TypeError), match="score_threshold must be a number or None, got"):
+        framework.adapter(reranker=bert, score_threshold=threshold)
+
+
+def test_fields_that_made_the_core_cannot_change_under_it(framework: LangChain, bert: Reranker) -> None:
+    """Not even in a copy, and not even where failures are handed through."""
+    changed = framework.adapter(reranker=bert, on_error="passthrough").model_copy(update={"max_length": 32})
+    with pytest.raises(ValueError, match="fields were changed after it was loaded"):
+        framework.rerank(changed, framework.inputs(DOCUMENTS))
+    wrong = framework.adapter(reranker=bert, on_error="passthrough").model_copy(update={"top_n": -1})
+    with pytest.raises(ValueError, match="top_n must be a positive integer"):
+        framework.rerank(wrong, framework.inputs(DOCUMENTS))
+    fewer = framework.adapter(reranker=bert).model_copy(update={"top_n": 1})
+    assert len(framework.rerank(fewer, framework.inputs(DOCUMENTS))) == 1
+
+
+def test_paths_are_models_too(framework: LangChain, model_folder: Callable[[str], Path]) -> None:
+    adapter = framework.adapter(model=model_folder("bert"), cache_folder=Path("cache"))
+    assert (adapter.model, adapter.cache_folder) == (str(model_folder("bert")), "cache")
+
+
+def test_a_cut_document_says_so(framework: LangChain, bert: Reranker) -> None:
+    outputs = framework.rerank(framework.adapter(reranker=bert), framework.inputs(["hamlet " * 2000, "bread"]))
+    assert {framework.index(each): framework.metadata(each).get("rerank_truncated") for each in outputs} == {
+        0: True,
+        1: None,
+    }
+
+
+def test_marks_of_an_earlier_rerank_do_not_stay(framework: LangChain, bert: Reranker, broken: Reranker) -> None:
+    failed = framework.rerank(framework.adapter(reranker=broken, on_error="passthrough"), framework.inputs(DOCUMENTS))
+    good = framework.rerank(framework.adapter(reranker=bert), list(failed))
+    assert all("rerank_error" not in framework.metadata(each) for each in good)
+    again = framework.rerank(framework.adapter(reranker=broken, on_error="passthrough"), list(good))
+    assert all("relevance_score" not in framework.metadata(each) for each in again)
+
+
+async def test_async_never_blocks_the_event_loop(framework: LangChain) -> None:
+    gaps: list[float] = []
+
+    async def tick() -> None:
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(0.005)
+            gaps.append(time.perf_counter() - before)
+
+    adapter = framework.adapter(top_n=None)
+    inputs = framework.inputs([f"{text} number {place}" for place, text in enumerate(mixed_lengths(300))])
+    ticking = asyncio.create_task(tick())
+    start = time.perf_counter()
+    await framework.arerank(adapter, inputs)
+    seconds = time.perf_counter() - start
+    ticking.cancel()
+    assert seconds > 0.3
+    assert len(gaps) > 10
+    assert max(gaps) < seconds / 2
 
 
 def test_an_unknown_field_is_refused(framework: LangChain) -> None:

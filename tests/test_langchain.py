@@ -81,6 +81,8 @@ def test_cross_encoder_model_runs_langchains_own_reranker(bert: Reranker) -> Non
     assert [document.page_content for document in compressor.compress_documents(documents, QUERY)] == expected(bert)
     assert CrossEncoderModel(bert).score([]) == []
     assert CrossEncoderModel().reranker.model == "embedded"
+    with pytest.raises(TypeError, match=r"reranker must be a Reranker, got 'BAAI/x'. Pass Reranker\('BAAI/x'\)"):
+        CrossEncoderModel("BAAI/x")
 
 
 class TestDocuments:
@@ -111,6 +113,11 @@ class TestDocuments:
         scores = [result.score for result in bert.rank(QUERY, texts)]
         assert [output.metadata["relevance_score"] for output in outputs] == scores
         assert {output.page_content for output in outputs} == set(TEXTS)
+
+    @pytest.mark.parametrize("text", ["no field", "", "{broken"])
+    def test_a_wrong_template_is_refused_when_built(self, bert: Reranker, text: str) -> None:
+        with pytest.raises(ValueError, match="document_text"):
+            RerankCompressor(reranker=bert, document_text=text)
 
     def test_a_template_over_metadata_that_is_not_there(self, bert: Reranker) -> None:
         compressor = RerankCompressor(reranker=bert, document_text="{title}: {page_content}")

@@ -127,6 +127,11 @@ class TestMetadata:
             assert "rerank_error" not in output.node.get_content(metadata_mode=MetadataMode.LLM)
             assert "rerank_error" not in output.node.get_content(metadata_mode=MetadataMode.EMBED)
 
+    def test_a_failure_keeps_the_retrieval_score_where_it_is_asked_for(self, broken: Reranker) -> None:
+        reranker = RerankPostprocessor(reranker=broken, on_error="passthrough", keep_retrieval_score=True)
+        outputs = reranker.postprocess_nodes(nodes(), query_str=QUERY)
+        assert [node.node.metadata["retrieval_score"] for node in outputs] == [1, 0.9, 0.8, 0.7, 0.6]
+
     def test_a_failure_keeps_the_retrievers_scores(self, broken: Reranker) -> None:
         reranker = RerankPostprocessor(reranker=broken, on_error="passthrough")
         assert [node.score for node in reranker.postprocess_nodes(nodes(), query_str=QUERY)] == [1, 0.9, 0.8, 0.7, 0.6]
