@@ -175,13 +175,61 @@ def test_one_reranker_serves_several_event_loops(bert: Reranker) -> None:
         assert list(threads.map(lambda _: asyncio.run(ask()), range(4))) == [expected] * 4
 
 
-async def test_a_cancelled_caller_takes_its_batches_back(bert: Reranker) -> None:
-    task = asyncio.create_task(bert.arank(QUERY, mixed_lengths(2000)))
-    await asyncio.sleep(0.02)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert len(await bert.arank(QUERY, DOCUMENTS)) == len(DOCUMENTS)
+async def test_a_cancelled_caller_takes_its_batches_back() -> None:
+    with Reranker() as reranker:
+        documents = [f"{document} number {place}" for place, document in enumerate(mixed_lengths(2000))]
+        task = asyncio.create_task(reranker.arank(QUERY, documents))
+        queue = reranker._loaded._threads._work_queue
+        while queue.qsize() < 1000:  # noqa: ASYNC110  (a queue of threads has no event to wait for)
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        start = time.perf_counter()
+        assert len(await reranker.arank(QUERY, DOCUMENTS)) == len(DOCUMENTS)
+        # Two thousand pairs take seconds: they are not what this call waited for.
+        assert time.perf_counter() - start < 1.0
+
+
+async def test_many_documents_do_not_block_the_event_loop(open_reranker: OpenReranker) -> None:
+    longest = 0.0
+
+    async def tick() -> None:
+        nonlocal longest
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(0.002)
+            longest = max(longest, time.perf_counter() - before)
+
+    with open_reranker("bert-onnx") as reranker:
+        documents = [f"bread {place}" for place in range(10_000)]
+        ticking = asyncio.create_task(tick())
+        start = time.perf_counter()
+        await reranker.arank(QUERY, documents)
+        seconds = time.perf_counter() - start
+        ticking.cancel()
+    assert longest < seconds / 4
+
+
+@pytest.mark.parametrize("name", ["bert", "bert-onnx", "embedded"])
+def test_closing_while_others_rank_loses_nothing(open_reranker: OpenReranker, name: str) -> None:
+    for _ in range(5):
+        reranker = open_reranker(name)
+        expected = len(DOCUMENTS)
+        start = threading.Barrier(5)
+
+        def rank(reranker: Reranker = reranker, start: threading.Barrier = start) -> int | None:
+            start.wait()
+            try:
+                return len(reranker.rank(QUERY, DOCUMENTS))
+            except ClosedError:
+                return None
+
+        with ThreadPoolExecutor(4, thread_name_prefix="rerank") as threads:
+            answers = [threads.submit(rank) for _ in range(4)]
+            start.wait()
+            reranker.close()
+        assert {answer.result() for answer in answers} <= {expected, None}
 
 
 class TestTruncation:

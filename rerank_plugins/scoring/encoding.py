@@ -117,7 +117,7 @@ class PairEncoder:
     def encode(self, pairs: Sequence[tuple[str, str]]) -> EncodedPairs:
         """Encode pairs in their order; a text that occurs more than once is tokenized once."""
         texts = list(dict.fromkeys(text for pair in pairs for text in pair))
-        tokenized = dict(zip(texts, self._tokenizer.encode(texts), strict=True))
+        tokenized = dict(zip(texts, self._tokenizer.encode(texts, enough=self._room), strict=True))
         return EncodedPairs(
             pairs=[self._fit(tokenized[query], tokenized[document]) for query, document in pairs],
             truncated_queries=sum(

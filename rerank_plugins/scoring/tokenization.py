@@ -1,6 +1,7 @@
 """The model's tokenizer, for texts that are data: nothing in them becomes a control token, nothing is cut here."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +12,15 @@ from rerank_plugins.extras import extra
 
 # No vocabulary holds this character: it is for private use (Unicode, plane 15).
 _UNKNOWN_CHARACTER = "\U000f0000"
+# Far more than any language has on average: what is cut here is far beyond what is used.
+_CHARACTERS_A_TOKEN = 16
 # What models had before tokenizer.json, and transformers can convert.
 _OLDER_VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spm.model")
 
 
 @dataclass(frozen=True, slots=True)
 class TokenizedText:
-    """A text's token ids, whole, without special tokens; `unknown` is the share of unknown ones, 0 to 1."""
+    """A text's token ids, without special tokens, all or more than enough; `unknown` is the share of unknown ones."""
 
     ids: tuple[int, ...]
     unknown: float
@@ -31,20 +34,38 @@ class TextTokenizer:
 
     Args:
         tokenizer: The tokenizer to take over.
+        control: Control tokens by name, beside those that the tokenizer itself marks as special.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, control: Collection[str] = ()) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         tokenizer.encode_special_tokens = True
         self.tokenizer = tokenizer
         self._unknown_id = _unknown_id(tokenizer)
-        self._spelling = _spelling_of_control_tokens(tokenizer, self._unknown_id)
+        self._spelling = _spelling_of_control_tokens(tokenizer, control, self._unknown_id)
 
-    def encode(self, texts: Sequence[str]) -> list[TokenizedText]:
-        """Tokenize texts in their order, on all cores."""
-        encodings = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [self._tokenized(encoding.ids) for encoding in encodings]
+    def encode(self, texts: Sequence[str], *, enough: int) -> list[TokenizedText]:
+        """Tokenize texts in their order, on all cores.
+
+        Args:
+            texts: The texts.
+            enough: How many tokens can be used; of a very long text not many more are made.
+        """
+        heads = [text[: enough * _CHARACTERS_A_TOKEN] for text in texts]
+        ids = self._encode(heads)
+        # A head of few tokens, such as one of white space, says nothing of how the text goes on.
+        short = [
+            place
+            for place, (text, head) in enumerate(zip(texts, heads, strict=True))
+            if len(head) < len(text) and len(ids[place]) < 2 * enough
+        ]
+        for place, whole in zip(short, self._encode([texts[place] for place in short]), strict=True):
+            ids[place] = whole
+        return [self._tokenized(each) for each in ids]
+
+    def _encode(self, texts: list[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self.tokenizer.encode_batch(texts, add_special_tokens=False)]
 
     def _tokenized(self, ids: list[int]) -> TokenizedText:
         if not self._spelling.keys().isdisjoint(ids):
@@ -63,7 +84,7 @@ def load_tokenizer(name: str, folder: Path) -> TextTokenizer:
     file = folder / "tokenizer.json"
     if file.is_file():
         try:
-            return TextTokenizer(Tokenizer.from_file(str(file)))
+            return TextTokenizer(Tokenizer.from_file(str(file)), _named_control_tokens(folder))
         except Exception as error:  # tokenizers raises bare Exception
             raise ModelNotFoundError(f"'{file}' is no tokenizer ({error}). Download the model again.") from error
     if not any((folder / vocabulary).is_file() for vocabulary in _OLDER_VOCABULARIES):
@@ -77,13 +98,26 @@ def load_tokenizer(name: str, folder: Path) -> TextTokenizer:
     return TextTokenizer(AutoTokenizer.from_pretrained(folder, local_files_only=True).backend_tokenizer)
 
 
+def _named_control_tokens(folder: Path) -> set[str]:
+    """Read the control tokens that a model names beside its tokenizer, where it may not mark them as special."""
+    names: set[str] = set()
+    for file in (folder / "tokenizer_config.json", folder / "special_tokens_map.json"):
+        content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        for key, value in content.items():
+            if key.endswith("_token") and value:
+                names.add(value["content"] if isinstance(value, dict) else str(value))
+    return names
+
+
 def _unknown_id(tokenizer: Tokenizer) -> int | None:
     tokens = tokenizer.model.tokenize(_UNKNOWN_CHARACTER)
     # Byte-level vocabularies know everything: they spell the character out, or leave it away.
     return tokens[0].id if len(tokens) == 1 else None
 
 
-def _spelling_of_control_tokens(tokenizer: Tokenizer, unknown_id: int | None) -> dict[int, tuple[int, ...]]:
+def _spelling_of_control_tokens(
+    tokenizer: Tokenizer, named: Collection[str], unknown_id: int | None
+) -> dict[int, tuple[int, ...]]:
     """Map each control token to the ids of its characters.
 
     `encode_special_tokens` keeps "</s>" in a text from being taken as the added token. A Unigram vocabulary, such as
@@ -92,7 +126,8 @@ def _spelling_of_control_tokens(tokenizer: Tokenizer, unknown_id: int | None) ->
     """
     in_template = tokenizer.post_process(tokenizer.encode("", add_special_tokens=False)).ids
     added = (token_id for token_id, token in tokenizer.get_added_tokens_decoder().items() if token.special)
-    control = {*in_template, *added} - {unknown_id}
+    by_name = (token_id for name in named if (token_id := tokenizer.token_to_id(name)) is not None)
+    control = {*in_template, *added, *by_name} - {unknown_id}
     return {token_id: _spell(tokenizer, token_id) for token_id in control}
 
 

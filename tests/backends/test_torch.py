@@ -55,6 +55,54 @@ def test_a_model_whose_code_comes_with_it_is_refused(model_folder: Callable[[str
     assert not (tmp_path / "was-run").exists()
 
 
+def test_models_that_load_at_once_keep_their_own_precision(model_folder: Callable[[str], Path]) -> None:
+    """`from_pretrained` changes the default dtype of the whole process while it runs."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from rerank_plugins import RerankConfig
+    from rerank_plugins.backends.torch import TorchBackend
+    from rerank_plugins.loading.folder import find_model
+
+    wanted = ["fp16", "fp32", "bf16", "fp32"] * 5
+    folders = [find_model(RerankConfig(model=str(model_folder(name)))) for name in ("bert", "xlm-roberta")]
+    before = torch.get_default_dtype(), torch.nn.init.normal_
+    with ThreadPoolExecutor(4) as threads:
+        loads = [
+            threads.submit(TorchBackend, folders[place % 2], device="cpu", dtype=dtype)
+            for place, dtype in enumerate(wanted)
+        ]
+        found = [{weight.dtype for weight in load.result()._model.parameters()} for load in loads]
+    types = {"fp16": torch.float16, "fp32": torch.float32, "bf16": torch.bfloat16}
+    assert found == [{types[dtype]} for dtype in wanted]
+    assert (torch.get_default_dtype(), torch.nn.init.normal_) == before
+
+
+def test_a_head_of_two_rows_under_a_config_of_one_label(model_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    from tests.tiny_models import save_bert
+
+    folder = save_bert(tmp_path / "two", labels=2)
+    (folder / "config.json").write_bytes((model_folder("bert") / "config.json").read_bytes())
+    with pytest.raises(
+        UnsupportedModelError, match=r"other shapes than its config.json says: .*classifier.*two labels"
+    ):
+        Reranker(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1", b"\x08" + b"\x00" * 200])
+def test_a_damaged_checkpoint(model_folder: Callable[[str], Path], tmp_path: Path, content: bytes) -> None:
+    folder = copy_of(model_folder("bert"), tmp_path / "m")
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(UnsupportedModelError, match="cannot be loaded by transformers"):
+        Reranker(folder)
+
+
+def test_loading_writes_nothing(model_folder: Callable[[str], Path], capfd: pytest.CaptureFixture[str]) -> None:
+    folder = model_folder("deberta")
+    capfd.readouterr()
+    Reranker(folder).close()
+    assert capfd.readouterr() == ("", "")
+
+
 def test_torchs_own_threads_are_left_alone(model_folder: Callable[[str], Path]) -> None:
     before = torch.get_num_threads()
     with Reranker(model_folder("bert")) as reranker:

@@ -83,6 +83,22 @@ def test_what_is_no_cross_encoder_is_refused(tmp_path: Path, config: dict[str, A
         read_declared("m", folder_with(tmp_path, **config))
 
 
+def test_nulls_are_nothing_declared(tmp_path: Path) -> None:
+    folder = folder_with(
+        tmp_path, rerank_plugins=None, sentence_transformers=None, tokenizer={"model_max_length": None}
+    )
+    declared = read_declared("m", folder)
+    assert (declared.activation, declared.pair_encoding, declared.max_positions) == (None, "template", None)
+
+
+def test_lengths_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer_config.json").write_text('{"model_max_length": Infinity}')
+    (tmp_path / "config.json").write_text(json.dumps(CROSS_ENCODER))
+    assert read_declared("m", tmp_path).max_positions == 10**9
+    with pytest.raises(UnsupportedModelError, match="declares that it takes 2 tokens, too few for a pair"):
+        read_declared("m", folder_with(tmp_path, tokenizer={"model_max_length": 2}))
+
+
 @pytest.mark.parametrize(
     ("content", "message"), [(None, "holds no config.json"), ("{", "is not JSON"), ("[]", "holds list, not an object")]
 )

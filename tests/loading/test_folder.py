@@ -68,6 +68,40 @@ def test_a_clone_of_a_repository_keeps_onnx_in_a_folder(model_folder: Callable[[
         assert reranker.backend == "onnx"
 
 
+def test_a_folder_with_onnx_alone_needs_no_torch(model_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = copy_of(model_folder("bert-onnx"), tmp_path / "m")
+    (folder / "onnx").mkdir()
+    (folder / "model.onnx").rename(folder / "onnx" / "model.onnx")
+    assert find_model(RerankConfig(model=str(folder))).backend == "onnx"
+
+
+def test_embedded_is_a_name_too() -> None:
+    with Reranker("embedded") as reranker, Reranker() as other:
+        assert reranker._loaded is other._loaded
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"onnx_file": "model.onnx", "backend": "torch"}, "onnx_file='model.onnx' is for the onnx backend"),
+        ({"revision": "main"}, "revision='main' is for names on the Hub"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    model_folder: Callable[[str], Path], options: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Reranker(model_folder("bert"), **options)
+
+
+def test_a_file_beside_the_weights_is_no_other_model(model_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = copy_of(model_folder("bert"), tmp_path / "m")
+    with Reranker(folder) as before:
+        (folder / "README.md").write_text("new")
+        with Reranker(folder) as after:
+            assert after._loaded is before._loaded
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [

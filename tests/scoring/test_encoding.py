@@ -74,9 +74,9 @@ def test_a_text_is_tokenized_once_however_often_it_occurs() -> None:
     asked: list[str] = []
 
     class Counting(TextTokenizer):
-        def encode(self, texts: list[str]) -> list:  # type: ignore[type-arg]
+        def encode(self, texts: list[str], *, enough: int) -> list:  # type: ignore[type-arg]
             asked.extend(texts)
-            return super().encode(texts)
+            return super().encode(texts, enough=enough)
 
     tokenizer = Counting(word_piece())
     encoder = PairEncoder(tokenizer, read_template(tokenizer, "template"), max_length=64, max_positions=None)

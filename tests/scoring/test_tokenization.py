@@ -1,5 +1,6 @@
 """Texts are data: nothing in them becomes a control token, whatever the vocabulary."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def control_ids(tokenizer: Tokenizer) -> set[int]:
 @pytest.mark.parametrize("text", CONTROL_TEXTS)
 def test_what_looks_like_a_control_token_is_ordinary_text(tokenizer: Tokenizer, text: str) -> None:
     control = control_ids(tokenizer)
-    ids = TextTokenizer(tokenizer).encode([f"bread {text} {text}{text} hamlet"])[0].ids
+    ids = TextTokenizer(tokenizer).encode([f"bread {text} {text}{text} hamlet"], enough=512)[0].ids
     assert control.isdisjoint(ids)
     assert len(ids) > 2
 
@@ -67,7 +68,7 @@ def test_no_mixture_of_fragments_makes_a_control_token(text: str) -> None:
     for make in TOKENIZERS.values():
         tokenizer = make()
         control = control_ids(tokenizer)
-        assert control.isdisjoint(TextTokenizer(tokenizer).encode([text])[0].ids)
+        assert control.isdisjoint(TextTokenizer(tokenizer).encode([text], enough=512)[0].ids)
 
 
 def test_a_unigram_vocabulary_alone_would_take_its_control_pieces() -> None:
@@ -78,12 +79,12 @@ def test_a_unigram_vocabulary_alone_would_take_its_control_pieces() -> None:
 
 
 def test_truncation_and_padding_of_the_file_are_off() -> None:
-    ids = TextTokenizer(word_piece()).encode(["hamlet " * 100, "hamlet"])
+    ids = TextTokenizer(word_piece()).encode(["hamlet " * 100, "hamlet"], enough=512)
     assert [len(each.ids) for each in ids] == [100, 1]
 
 
 def test_the_share_of_unknown_tokens(tokenizer: Tokenizer) -> None:
-    known, cuneiform, empty = TextTokenizer(tokenizer).encode(["hamlet", "𒀀 𒀁", ""])
+    known, cuneiform, empty = TextTokenizer(tokenizer).encode(["hamlet", "𒀀 𒀁", ""], enough=512)
     byte_fallback = isinstance(tokenizer.model, models.BPE)
     assert (known.unknown, empty.unknown) == (0.0, 0.0)
     assert cuneiform.unknown == (0.0 if byte_fallback else pytest.approx(1.0, abs=0.5))
@@ -105,8 +106,8 @@ def test_an_older_vocabulary_is_converted(model_folder: Callable[[str], Path], t
     (tmp_path / "vocab.txt").write_text("\n".join(sorted(words, key=lambda word: words[word])))
     (tmp_path / "config.json").write_text((model_folder("bert") / "config.json").read_text())
     (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
-    expected = TextTokenizer(word_piece()).encode(["shakespeare wrote hamlet"])
-    assert load_tokenizer("name", tmp_path).encode(["Shakespeare wrote Hamlet"]) == expected
+    expected = TextTokenizer(word_piece()).encode(["shakespeare wrote hamlet"], enough=512)
+    assert load_tokenizer("name", tmp_path).encode(["Shakespeare wrote Hamlet"], enough=512) == expected
 
 
 def test_conversion_without_transformers_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,3 +115,33 @@ def test_conversion_without_transformers_names_the_extra(tmp_path: Path, monkeyp
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'rerank-plugins\[torch\]'"):
         load_tokenizer("name", tmp_path)
+
+
+def test_control_tokens_that_the_tokenizer_does_not_mark_are_found_by_name(
+    model_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    content = json.loads((model_folder("bert") / "tokenizer.json").read_text())
+    for token in content["added_tokens"]:
+        token["special"] = False
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    (tmp_path / "special_tokens_map.json").write_text('{"mask_token": {"content": "[MASK]"}, "pad_token": "[PAD]"}')
+    (text,) = load_tokenizer("name", tmp_path).encode(["bread [MASK] [PAD] [SEP] hamlet"], enough=512)
+    assert {0, 2, 3, 4}.isdisjoint(text.ids)
+
+
+class TestLongTexts:
+    """Of a very long text only what can be used is tokenized, and nothing changes by that."""
+
+    @pytest.mark.parametrize(
+        "text", ["hamlet " * 20_000, " " * 50_000 + "bread " * 300, "[SEP]" * 9000, "苹果" * 30_000]
+    )
+    def test_the_first_tokens_are_those_of_the_whole_text(self, tokenizer: Tokenizer, text: str) -> None:
+        shared = TextTokenizer(tokenizer)
+        (few,) = shared.encode([text], enough=100)
+        (whole,) = shared.encode([text], enough=10**6)
+        assert few.ids[:100] == whole.ids[:100]
+        assert (len(few.ids) > 100) == (len(whole.ids) > 100)
+
+    def test_megabytes_take_no_longer_than_pages(self) -> None:
+        shared = TextTokenizer(word_piece())
+        assert len(shared.encode(["hamlet " * 10**6], enough=512)[0].ids) < 2000
