@@ -1,4 +1,4 @@
-"""Configuration as one frozen value; a field is also a flag (`--max-length`) and a variable (`RERANK_MAX_LENGTH`)."""
+"""Configuration as one frozen value; each field is also a variable (`max_length` is `RERANK_MAX_LENGTH`)."""
 
 import os
 from collections.abc import Callable, Mapping

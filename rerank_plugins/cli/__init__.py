@@ -1,6 +1,8 @@
 """The command line: `rerank-plugins demo | rank | evaluate`."""
 
 import sys
+import warnings
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -38,10 +40,24 @@ def _common(
 
 
 def main() -> None:
-    """Run a command; what goes wrong on purpose ends it with one line and status 1."""
+    """Run a command; what can go wrong ends it with one line and status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # for terminals that do not know UTF-8
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8")
+    warnings.showwarning = _show_warning  # type: ignore[assignment]  # it looks at the message alone
     try:
         app()
-    except RerankError as error:
-        # As Text: the message is no markup, and "[demo]" in it is not a style.
-        errors.print(Text.assemble(("Error: ", "bold red"), str(error)), soft_wrap=True)
+    except (RerankError, OSError) as error:
+        _print_line("Error: ", "bold red", str(error))
         sys.exit(1)
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    _print_line("Warning: ", "bold yellow", str(message))
+
+
+def _print_line(kind: str, style: str, message: str) -> None:
+    # As Text: the message is no markup, and "[demo]" in it is not a style.
+    errors.print(Text.assemble((kind, style), message), soft_wrap=True)

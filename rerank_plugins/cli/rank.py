@@ -55,8 +55,8 @@ def _as_json(query: str, passages: list[Passage], results: ReportedList[RankResu
     return {
         "query": query,
         "results": [
-            {"id": passages[result.index].id, **asdict(result), "text": passages[result.index].text}
-            for result in results
+            {"id": passage.id, **asdict(result), "title": passage.title, "text": passage.text}
+            for passage, result in ((passages[result.index], result) for result in results)
         ],
         "report": asdict(results.report),
     }

@@ -1,6 +1,7 @@
 """Where the commands write: results to stdout, everything else to stderr."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -12,13 +13,17 @@ from rich.text import Text
 
 from rerank_plugins.types import RankResult
 
+# All but tab and line feed (ECMA-48, C0 and C1).
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
 
 def print_json(value: Any) -> None:
     """Print one JSON object on one line of stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    sys.stdout.write(json.dumps(value, ensure_ascii=not unicode) + "\n")
     sys.stdout.flush()
 
 
@@ -32,6 +37,7 @@ def progress(unit: str) -> Progress:
         TimeRemainingColumn(),
         console=errors,
         transient=True,
+        disable=not errors.is_terminal,
     )
 
 
@@ -46,8 +52,15 @@ def print_ranking(documents: Iterable[tuple[RankResult, Text]]) -> None:
     for rank, (result, text) in enumerate(documents, start=1):
         was = result.index + 1
         cut = Text(" [cut]", style="yellow") if result.truncated else Text()
-        table.add_row(str(rank), str(was), _move(was, rank), _score_bar(result.score), text + cut)
+        table.add_row(str(rank), str(was), _move(was, rank), _score_bar(result.score), _plain(text) + cut)
     console.print(table)
+
+
+def _plain(text: Text) -> Text:
+    """Take the control characters out of a document, which could steer the terminal."""
+    shown = text.copy()
+    shown.plain = _CONTROL.sub("\ufffd", text.plain)
+    return shown
 
 
 def _score_bar(score: float, width: int = 10) -> Text:

@@ -34,7 +34,7 @@ class BiEncoder:
 
     Attributes:
         name: The model's name.
-        fingerprint: Tells these weights from others.
+        fingerprint: Tells these weights from others: a name on the Hub, a folder's files, or the packaged ones' hash.
 
     Example:
         >>> BiEncoder().encode(["a question"]).shape
@@ -43,7 +43,7 @@ class BiEncoder:
 
     def __init__(self, model: str | None = None) -> None:
         self.name = model or PACKAGED_NAME
-        self.fingerprint = model or _MINILM_SHA256
+        self.fingerprint = _fingerprint(model)
         self._model = SentenceTransformer(model or str(_packaged_minilm()))
 
     def encode(self, texts: Sequence[str], *, on_progress: Callable[[int], object] | None = None) -> Vectors:
@@ -67,6 +67,13 @@ class BiEncoder:
             if on_progress is not None:
                 on_progress(len(chunk))
         return vectors
+
+
+def _fingerprint(model: str | None) -> str:
+    if model is None:
+        return _MINILM_SHA256
+    weights = sorted(Path(model).glob("*.safetensors"))  # none, for a name on the Hub
+    return f"{model} {[(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in weights]}"
 
 
 def _packaged_minilm() -> Path:

@@ -66,7 +66,10 @@ class FaissIndex:
         self.from_cache = kept is not None
         self._index = kept or _build(passages, encoder, on_progress)
         if not self.from_cache:
-            _write(self._index, file)
+            try:
+                _write(self._index, file)
+            except (OSError, RuntimeError) as error:  # faiss raises RuntimeError
+                logger.warning("The index cannot be kept in '%s' (%s); it will be built again.", file.parent, error)
 
     def search(self, query: str, k: int) -> list[Candidate]:
         """Find the passages nearest to a query, best first.
@@ -99,9 +102,9 @@ def _build(passages: Sequence[Passage], encoder: "BiEncoder", on_progress: Calla
 
 
 def _read(file: Path, size: int) -> Any | None:
-    if not file.is_file():
-        return None
     try:
+        if not file.is_file():
+            return None
         index = faiss.read_index(str(file))
     except RuntimeError as error:
         logger.warning("The index in '%s' cannot be read (%s); building it again.", file, error)

@@ -12,6 +12,7 @@ from tests.texts import PHOTOSYNTHESIS, TRAPS
 def test_the_first_nobel_prize_in_physics(run: Run) -> None:
     done = run("demo", "--json", "who got the first nobel prize in physics")
     assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
     answer = json.loads(done.stdout)
     assert set(answer) == {"query", "retrieved", "reranked", "seconds"}
     assert [row["rank"] for row in answer["retrieved"]] == list(range(1, 51))
@@ -53,10 +54,12 @@ def test_passages_and_questions_of_ones_own(run: Run, tmp_path: Path) -> None:
         (("demo", "q", "--questions", "f"), "Both a QUESTION and --questions were given"),
         (("demo", "--corpus", "nowhere.txt"), "There is no file 'nowhere.txt'"),
         (("demo", " "), "query is empty or blank"),
+        (("demo", "q", "--model", "/no/model"), "There is no folder '/no/model'"),
     ],
 )
-def test_errors(run: Run, arguments: tuple[str, ...], message: str) -> None:
-    done = run(*arguments)
+def test_errors_come_before_the_work(run: Run, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = run(*arguments, XDG_CACHE_HOME=str(tmp_path))
+    assert not any(tmp_path.iterdir())
     assert done.returncode == 1
     assert message in done.stderr
     assert done.stdout == ""

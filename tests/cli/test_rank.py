@@ -55,6 +55,24 @@ def test_text_is_not_markup(run: Run) -> None:
     assert "[bold]bread[/bold] [/]" in done.stdout
 
 
+def test_documents_do_not_steer_the_terminal(run: Run) -> None:
+    done = run("rank", "what", stdin="bread \x1b[31mred\x1b]0;title\x07")
+    assert "\x1b[31mred" not in done.stdout
+    assert "\x07" not in done.stdout
+
+
+def test_a_terminal_without_utf_8(run: Run) -> None:
+    for arguments in ((), ("--json",)):
+        done = run("rank", "what", *arguments, stdin="bread é", PYTHONIOENCODING="ascii:surrogateescape")
+        assert done.returncode == 0, done.stderr
+
+
+def test_warnings_are_one_line(run: Run) -> None:
+    done = run("rank", "苹果公司最新发布的功能", stdin="苹果发布会介绍新款和健康功能")
+    assert done.stderr.startswith("Warning: The vocabulary of 'embedded' hardly knows 2 of these texts")
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "stdin", "message"),
     [

@@ -1,6 +1,8 @@
 """A real FAISS index over real embeddings, kept and found again."""
 
 import logging
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +62,24 @@ def test_the_index_is_built_once_and_found_again(
     with caplog.at_level(logging.WARNING):
         assert not FaissIndex(PASSAGES, encoder, cache_folder=tmp_path).from_cache
     assert "cannot be read" in caplog.text
+
+
+def test_a_cache_that_cannot_be_written_is_only_slow(
+    encoder: BiEncoder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with caplog.at_level(logging.WARNING):
+        index = FaissIndex(PASSAGES[:4], encoder, cache_folder=tmp_path / "file")
+    assert len(index.search("light", k=2)) == 2
+    assert "cannot be kept" in caplog.text
+
+
+def test_other_weights_under_one_name_are_another_index(tmp_path: Path, minilm_folder: Path) -> None:
+    folder = shutil.copytree(minilm_folder, tmp_path / "m")
+    before = BiEncoder(str(folder)).fingerprint
+    assert BiEncoder(str(folder)).fingerprint == before
+    os.utime(folder / "model.safetensors", (0, 0))
+    assert BiEncoder(str(folder)).fingerprint != before
 
 
 def test_weights_that_are_not_the_published_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
