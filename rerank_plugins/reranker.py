@@ -3,8 +3,9 @@
 import time
 import warnings
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from os import PathLike, fspath
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -15,8 +16,9 @@ from rerank_plugins.loading.folder import find_model
 from rerank_plugins.scoring import loaded
 from rerank_plugins.scoring.activations import choose_activation
 from rerank_plugins.scoring.encoding import PairEncoder
+from rerank_plugins.scoring.results import ResultMaker
 from rerank_plugins.scoring.scorer import Pair, ScoredPairs, Scorer
-from rerank_plugins.types import RankResult, ReportedList, RerankReport
+from rerank_plugins.types import RankResult, ReportedList
 from rerank_plugins.validation import check_documents, check_pairs, check_query, check_score_threshold, check_top_n
 
 T = TypeVar("T")
@@ -100,7 +102,7 @@ class Reranker:
 
     def _start(self, config: RerankConfig) -> None:
         folder = find_model(config)
-        activation, self._activate = choose_activation(config.activation, folder.declared.activation)
+        activation, activate = choose_activation(config.activation, folder.declared.activation)
         self._key, model = loaded.acquire(folder, config)
         self._release = weakref.finalize(self, loaded.release, self._key)
         self._loaded = model
@@ -108,6 +110,7 @@ class Reranker:
             model.tokenizer, model.template, max_length=config.max_length, max_positions=folder.declared.max_positions
         )
         self._scorer = Scorer(model, encoder, max_batch_tokens=config.max_batch_tokens)
+        self._results = ResultMaker(folder.name, activate)
         self.config = config
         self.model = folder.name
         self.backend = folder.backend
@@ -143,20 +146,20 @@ class Reranker:
             [1, 0]
         """
         start = time.perf_counter()
-        pairs, top_n, score_threshold = _check(query, documents, top_n, score_threshold)
+        pairs = _pairs(query, documents)
+        then = self._ranked(top_n, score_threshold, start)
         with self._in_use() as scorer:
-            return self._warned(scorer.score(pairs, lambda scored: self._ranked(scored, top_n, score_threshold, start)))
+            return self._warned(scorer.score(pairs, then))
 
     async def arank(
         self, query: str, documents: Sequence[str], *, top_n: int | None = None, score_threshold: float | None = None
     ) -> ReportedList[RankResult]:
         """Do what `rank` does without blocking the event loop."""
         start = time.perf_counter()
-        pairs, top_n, score_threshold = _check(query, documents, top_n, score_threshold)
+        pairs = _pairs(query, documents)
+        then = self._ranked(top_n, score_threshold, start)
         with self._in_use() as scorer:
-            return self._warned(
-                await scorer.ascore(pairs, lambda scored: self._ranked(scored, top_n, score_threshold, start))
-            )
+            return self._warned(await scorer.ascore(pairs, then))
 
     def score(self, pairs: Sequence[Pair]) -> ReportedList[float]:
         """Score (query, document) pairs, in the order given.
@@ -176,14 +179,14 @@ class Reranker:
         start = time.perf_counter()
         checked = check_pairs(pairs)
         with self._in_use() as scorer:
-            return self._warned(scorer.score(checked, lambda scored: self._scores(scored, start)))
+            return self._warned(scorer.score(checked, lambda scored: self._results.scores(scored, start=start)))
 
     async def ascore(self, pairs: Sequence[Pair]) -> ReportedList[float]:
         """Do what `score` does without blocking the event loop."""
         start = time.perf_counter()
         checked = check_pairs(pairs)
         with self._in_use() as scorer:
-            return self._warned(await scorer.ascore(checked, lambda scored: self._scores(scored, start)))
+            return self._warned(await scorer.ascore(checked, lambda scored: self._results.scores(scored, start=start)))
 
     def close(self) -> None:
         """Give the model back; the last Reranker that shares it frees it. Closing twice is fine."""
@@ -220,25 +223,14 @@ class Reranker:
             loaded.release(self._key)
 
     def _ranked(
-        self, scored: ScoredPairs, top_n: int | None, score_threshold: float | None, start: float
-    ) -> ReportedList[RankResult]:
-        # Python's sort is stable: ties keep the caller's order.
-        order = sorted(range(len(scored.logits)), key=lambda index: -scored.logits[index])
-        results = [
-            RankResult(
-                index=index,
-                score=self._activate(scored.logits[index]),
-                logit=scored.logits[index],
-                truncated=scored.pairs[index].truncated,
-            )
-            for index in order
-        ]
-        kept = [result for result in results if score_threshold is None or result.score >= score_threshold][:top_n]
-        return ReportedList(kept, self._report(scored, len(kept), start))
-
-    def _scores(self, scored: ScoredPairs, start: float) -> ReportedList[float]:
-        scores = [self._activate(logit) for logit in scored.logits]
-        return ReportedList(scores, self._report(scored, len(scores), start))
+        self, top_n: int | None, score_threshold: float | None, start: float
+    ) -> Callable[[ScoredPairs], ReportedList[RankResult]]:
+        return partial(
+            self._results.ranked,
+            top_n=check_top_n(top_n),
+            score_threshold=check_score_threshold(score_threshold),
+            start=start,
+        )
 
     def _warned(self, results: ReportedList[T]) -> ReportedList[T]:
         """Warn of text that the vocabulary does not know, the first time that the model meets some."""
@@ -253,28 +245,10 @@ class Reranker:
             )
         return results
 
-    def _report(self, scored: ScoredPairs, kept: int, start: float) -> RerankReport:
-        return RerankReport(
-            model=self.model,
-            candidates=len(scored.logits),
-            kept=kept,
-            scored=scored.scored,
-            tokens=scored.tokens,
-            truncated=sum(pair.document_truncated for pair in scored.pairs),
-            truncated_queries=scored.truncated_queries,
-            unknown=scored.unknown,
-            seconds=time.perf_counter() - start,
-            tokenize_seconds=scored.tokenize_seconds,
-            forward_seconds=scored.forward_seconds,
-        )
 
-
-def _check(
-    query: str, documents: Sequence[str], top_n: int | None, score_threshold: float | None
-) -> tuple[list[Pair], int | None, float | None]:
+def _pairs(query: str, documents: Sequence[str]) -> list[Pair]:
     query = check_query(query)
-    pairs = [(query, document) for document in check_documents(documents)]
-    return pairs, check_top_n(top_n), check_score_threshold(score_threshold)
+    return [(query, document) for document in check_documents(documents)]
 
 
 def _plain(path: Any) -> Any:
