@@ -203,11 +203,16 @@ async def test_many_documents_do_not_block_the_event_loop(open_reranker: OpenRer
 
     with open_reranker("bert-onnx") as reranker:
         documents = [f"bread {place}" for place in range(10_000)]
-        ticking = asyncio.create_task(tick())
-        start = time.perf_counter()
-        await reranker.arank(QUERY, documents)
-        seconds = time.perf_counter() - start
-        ticking.cancel()
+        gc.collect()
+        gc.disable()  # Its pauses are as long as this process, with torch in it, is large: they are not the library's.
+        try:
+            ticking = asyncio.create_task(tick())
+            start = time.perf_counter()
+            await reranker.arank(QUERY, documents)
+            seconds = time.perf_counter() - start
+            ticking.cancel()
+        finally:
+            gc.enable()
     assert longest < seconds / 4
 
 
