@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import fields
-from os import PathLike, fspath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -11,7 +10,7 @@ from rerank_plugins.config import ActivationName, BackendName, DtypeName, Rerank
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.types import RerankReport
-from rerank_plugins.validation import check_score_threshold, check_top_n
+from rerank_plugins.validation import check_score_threshold, check_top_n, plain_path
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +18,7 @@ logger = logging.getLogger(__name__)
 ERROR_KEY = "rerank_error"
 TRUNCATED_KEY = "rerank_truncated"
 
-PathText = Annotated[str | None, BeforeValidator(lambda path: fspath(path) if isinstance(path, PathLike) else path)]
+PathText = Annotated[str | None, BeforeValidator(plain_path)]
 
 
 class RerankFields(BaseModel):

@@ -6,9 +6,9 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from os import PathLike, fspath
+from os import PathLike
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from rerank_plugins.config import ActivationName, BackendName, DtypeName, RerankConfig
 from rerank_plugins.errors import ClosedError, UnknownTextWarning
@@ -19,7 +19,14 @@ from rerank_plugins.scoring.encoding import PairEncoder
 from rerank_plugins.scoring.results import ResultMaker
 from rerank_plugins.scoring.scorer import Pair, ScoredPairs, Scorer
 from rerank_plugins.types import RankResult, ReportedList
-from rerank_plugins.validation import check_documents, check_pairs, check_query, check_score_threshold, check_top_n
+from rerank_plugins.validation import (
+    check_documents,
+    check_pairs,
+    check_query,
+    check_score_threshold,
+    check_top_n,
+    plain_path,
+)
 
 T = TypeVar("T")
 
@@ -77,7 +84,7 @@ class Reranker:
     ) -> None:
         self._start(
             RerankConfig(
-                model=_plain(model),
+                model=plain_path(model),
                 backend=backend,
                 device=device,
                 dtype=dtype,
@@ -85,7 +92,7 @@ class Reranker:
                 activation=activation,
                 max_batch_tokens=max_batch_tokens,
                 revision=revision,
-                cache_folder=_plain(cache_folder),
+                cache_folder=plain_path(cache_folder),
                 local_files_only=local_files_only,
                 token=token,
                 trust_remote_code=trust_remote_code,
@@ -249,8 +256,3 @@ class Reranker:
 def _pairs(query: str, documents: Sequence[str]) -> list[Pair]:
     query = check_query(query)
     return [(query, document) for document in check_documents(documents)]
-
-
-def _plain(path: Any) -> Any:
-    """Turn a path into a string; `RerankConfig` refuses what is neither."""
-    return fspath(path) if isinstance(path, PathLike) else path

@@ -1,12 +1,10 @@
 """What both adapters owe their users alike: fields, failures, copies, and the core's own order and scores."""
 
-import asyncio
 import copy
 import inspect
 import json
 import logging
 import pickle
-import time
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -21,6 +19,7 @@ from rerank_plugins import ModelNotFoundError, ReportedList, RerankConfig, Reran
 from rerank_plugins.adapter import RerankFields
 from rerank_plugins.langchain import RerankCompressor
 from rerank_plugins.llama_index import RerankPostprocessor
+from tests.event_loop import watch
 from tests.texts import DOCUMENTS, QUERY, mixed_lengths
 
 
@@ -181,21 +180,9 @@ def test_marks_of_an_earlier_rerank_do_not_stay(framework: LangChain, bert: Rera
 
 
 async def test_async_never_blocks_the_event_loop(framework: LangChain) -> None:
-    gaps: list[float] = []
-
-    async def tick() -> None:
-        while True:
-            before = time.perf_counter()
-            await asyncio.sleep(0.005)
-            gaps.append(time.perf_counter() - before)
-
     adapter = framework.adapter(top_n=None)
     inputs = framework.inputs([f"{text} number {place}" for place, text in enumerate(mixed_lengths(300))])
-    ticking = asyncio.create_task(tick())
-    start = time.perf_counter()
-    await framework.arerank(adapter, inputs)
-    seconds = time.perf_counter() - start
-    ticking.cancel()
+    gaps, seconds = await watch(framework.arerank(adapter, inputs), every=0.005)
     assert seconds > 0.3
     assert len(gaps) > 10
     assert max(gaps) < seconds / 2

@@ -1,9 +1,6 @@
 """Run a Hugging Face sequence classifier with torch, on a GPU or the CPU."""
 
 import inspect
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from rerank_plugins.backends.base import Batch, Logits
@@ -16,9 +13,8 @@ with extra("torch", provides="torch"):
     import torch
 with extra("torch", provides="transformers"):
     from transformers import AutoModelForSequenceClassification
-    from transformers.utils import logging
 
-_loading = threading.Lock()
+    from rerank_plugins.backends.quiet_loading import alone_and_quiet
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -74,7 +70,7 @@ def _load(folder: ModelFolder, dtype: torch.dtype) -> Any:
             "(save_pretrained), or choose a revision= that has safetensors."
         )
     try:
-        with _alone_and_quiet():
+        with alone_and_quiet():
             model, info = AutoModelForSequenceClassification.from_pretrained(
                 folder.path,
                 dtype=dtype,
@@ -102,25 +98,6 @@ def _check_complete(name: str, info: dict[str, Any]) -> None:
             f"The checkpoint of '{name}' has weights of other shapes than its config.json says: {mismatched[0]}. A "
             "head with two rows has two labels; a reranker has one. Choose a cross-encoder trained with num_labels=1."
         )
-
-
-@contextmanager
-def _alone_and_quiet() -> Iterator[None]:
-    """Load one model at a time, without transformers' bars and tables on stderr.
-
-    While it loads, `from_pretrained` changes the default dtype and the initialisers of the whole process: two at once
-    would leave each other's behind.
-    """
-    with _loading:
-        bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-        try:
-            yield
-        finally:
-            logging.set_verbosity(verbosity)
-            if bars:
-                logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _best_device() -> str:

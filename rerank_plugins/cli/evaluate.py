@@ -52,11 +52,16 @@ def evaluate(
 ) -> None:
     """Measure nDCG, MRR, recall and precision before and after reranking judged questions."""
     from rerank_plugins.evaluation.dataset import read_dataset
+    from rerank_plugins.evaluation.evaluator import by_cosine
     from rerank_plugins.evaluation.evaluator import evaluate as evaluate_one
 
     datasets = [read_dataset(folder).sample(queries, seed=seed) for folder in data]
     lists = _candidates(datasets, retriever, embedding_model, k)
-    compared = None if baseline is None else _open_encoder(baseline)
+    encoder = None if baseline is None else _open_encoder(baseline)
+    baselines = [
+        None if encoder is None else by_cosine(dataset, candidates, encoder)
+        for dataset, candidates in zip(datasets, lists, strict=True)
+    ]
     evaluations = []
     names: list[str | None] = [*model] if model else [None]
     for name in names:
@@ -64,7 +69,7 @@ def evaluate(
             model=name, backend=backend, device=device, dtype=dtype, max_length=max_length, onnx_file=onnx_file
         )
         with Reranker.from_config(config) as reranker, progress("questions") as bar:
-            for dataset, candidates in zip(datasets, lists, strict=True):
+            for dataset, candidates, compared in zip(datasets, lists, baselines, strict=True):
                 task = bar.add_task(dataset.name, total=len(dataset.queries))
                 evaluations.append(
                     evaluate_one(

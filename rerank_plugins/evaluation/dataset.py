@@ -1,9 +1,7 @@
 """Read judged questions: a folder in the BEIR layout, plain or gzip."""
 
 import csv
-import gzip
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rerank_plugins.errors import InvalidValueError
-from rerank_plugins.retrieval.passages import Passage, read_passages
+from rerank_plugins.retrieval.passages import Passage, read_lines, read_passages
 
 # Ranked documents of each question: query id to document ids, best first.
 Run = dict[str, list[str]]
@@ -84,15 +82,9 @@ def _find(folder: Path, *names: str) -> Path:
     raise InvalidValueError(f"'{folder}' holds no {' or '.join(names)}, plain or .gz.")
 
 
-def _lines(file: Path) -> Iterator[str]:
-    opener = gzip.open if file.suffix == ".gz" else open
-    with opener(file, "rt", encoding="utf-8", newline="") as lines:
-        yield from lines
-
-
 def _read_qrels(file: Path) -> Qrels:
     qrels: Qrels = {}
-    for number, row in enumerate(csv.reader(_lines(file), delimiter="\t"), start=1):
+    for number, row in enumerate(csv.reader(read_lines(file), delimiter="\t"), start=1):
         if number == 1 and not row[-1].lstrip("-").isdigit():
             continue  # BEIR's header: query-id, corpus-id, score
         try:
@@ -123,7 +115,7 @@ def _read_candidates(folder: Path, passages: dict[str, Passage]) -> Run | None:
 
 def _parse_objects(file: Path) -> Run:
     run: Run = {}
-    for number, line in enumerate(_lines(file), start=1):
+    for number, line in enumerate(read_lines(file), start=1):
         try:
             row: Any = json.loads(line)
             run[str(row["query_id"])] = [str(document_id) for document_id in row["doc_ids"]]
@@ -135,7 +127,7 @@ def _parse_objects(file: Path) -> Run:
 def _parse_trec(file: Path) -> Run:
     """Read a TREC run: question, Q0, document, rank, score, name; ordered by score, then by rank."""
     scored: dict[str, list[tuple[float, int, str]]] = {}
-    for number, line in enumerate(_lines(file), start=1):
+    for number, line in enumerate(read_lines(file), start=1):
         try:
             query_id, _, document_id, rank, score, _ = line.split()
             scored.setdefault(query_id, []).append((-float(score), int(rank), document_id))

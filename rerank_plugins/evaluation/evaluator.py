@@ -25,6 +25,14 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class Baseline:
+    """Another order of the lists that are reranked, and what made it."""
+
+    name: str
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """A ranking measured, and compared with another one of the same lists.
 
@@ -105,7 +113,7 @@ def evaluate(
     reranker: Reranker,
     *,
     top_n: int = 5,
-    baseline: "BiEncoder | None" = None,
+    baseline: "Baseline | None" = None,
     on_progress: OnProgress | None = None,
 ) -> Evaluation:
     """Rerank each question's candidates and measure the whole lists before and after.
@@ -115,7 +123,7 @@ def evaluate(
         candidates: The first stage's lists, best first.
         reranker: What reranks them.
         top_n: Where recall and precision are cut.
-        baseline: An embedding model whose cosine orders the same lists, for comparison.
+        baseline: Another order of the same lists, for comparison; see `by_cosine`.
         on_progress: Called with the number of questions that were just done.
 
     Example:
@@ -137,7 +145,6 @@ def evaluate(
             on_progress(1)
     reranked = rerank_first(scored, k=None)
     after = per_question(reranked, dataset.qrels)
-    by_cosine = None if baseline is None else _by_cosine(dataset, candidates, baseline)
     return Evaluation(
         dataset=dataset,
         model=reranker.model,
@@ -146,9 +153,7 @@ def evaluate(
         after=average(reranked, dataset.qrels, top_n),
         per_question=after,
         before=_compare("first stage", candidates, dataset, after, top_n),
-        baseline=None
-        if baseline is None or by_cosine is None
-        else _compare(f"{baseline.name} by cosine", by_cosine, dataset, after, top_n),
+        baseline=None if baseline is None else _compare(baseline.name, baseline.run, dataset, after, top_n),
         seconds=seconds,
     )
 
@@ -175,7 +180,8 @@ def _compare(name: str, run: Run, dataset: Dataset, after: dict[str, float], top
     )
 
 
-def _by_cosine(dataset: Dataset, candidates: Run, encoder: "BiEncoder") -> Run:
+def by_cosine(dataset: Dataset, candidates: Run, encoder: "BiEncoder") -> Baseline:
+    """Order each question's candidates by the cosine of an embedding model."""
     needed = list(dict.fromkeys(document_id for document_ids in candidates.values() for document_id in document_ids))
     vectors = encoder.encode([dataset.passages[document_id].full_text for document_id in needed])
     places = {document_id: place for place, document_id in enumerate(needed)}
@@ -185,4 +191,4 @@ def _by_cosine(dataset: Dataset, candidates: Run, encoder: "BiEncoder") -> Run:
         document_ids = candidates[query_id]
         cosines = vectors[[places[document_id] for document_id in document_ids]] @ query
         run[query_id] = [document_ids[place] for place in np.argsort(-cosines, kind="stable")]
-    return run
+    return Baseline(f"{encoder.name} by cosine", run)

@@ -53,7 +53,7 @@ def read_declared(name: str, folder: Path) -> DeclaredConfig:
         ModelNotFoundError: If there is no `config.json`, or it is not JSON.
         UnsupportedModelError: If the model has no classification head, or more than one label.
     """
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     if config is None:
         raise ModelNotFoundError(f"'{folder}' holds no config.json, so it is no model folder. Check model={name!r}.")
     _check_head(name, config)
@@ -90,7 +90,7 @@ def _activation(folder: Path, config: dict[str, Any]) -> str | None:
     declared = (
         (config.get("sentence_transformers") or {}).get("activation_fn")
         or config.get("sbert_ce_default_activation_function")
-        or (_read_json(folder / "config_sentence_transformers.json") or {}).get("activation_fn")
+        or (read_json(folder / "config_sentence_transformers.json") or {}).get("activation_fn")
     )
     return None if declared is None else _ACTIVATIONS.get(declared, str(declared))
 
@@ -101,7 +101,7 @@ def _max_positions(name: str, folder: Path, config: dict[str, Any]) -> int | Non
         skipped = _pad_token_id(config) + 1 if config.get("model_type") in _OFFSET_POSITIONS else 0
         limits.append(positions - skipped)
     # A tokenizer without a limit of its own carries a number around 1e30 there.
-    if limit := (_read_json(folder / "tokenizer_config.json") or {}).get("model_max_length"):
+    if limit := (read_json(folder / "tokenizer_config.json") or {}).get("model_max_length"):
         limits.append(int(min(limit, _NO_LIMIT)))
     least = min(limits, default=None)
     if least is not None and least < MIN_MAX_LENGTH:
@@ -119,7 +119,12 @@ def _pad_token_id(config: dict[str, Any]) -> int:
     return default if declared is None else int(declared)
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read a file of a model; None where there is none.
+
+    Raises:
+        ModelNotFoundError: If it is not a JSON object.
+    """
     if not path.is_file():
         return None
     try:

@@ -41,6 +41,7 @@ def find_model(config: RerankConfig) -> ModelFolder:
     """Find the files of the model that a configuration names, and choose the backend that loads them.
 
     Raises:
+        InvalidValueError: If an option is given that would do nothing there.
         ModelNotFoundError: If the folder, a file in it or the Hub repository is missing or out of reach.
         UnsupportedModelError: If the config declares something other than one relevance logit.
     """

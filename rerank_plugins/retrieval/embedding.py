@@ -13,6 +13,8 @@ from rerank_plugins.extras import extra
 with extra("faiss", provides="sentence_transformers"):
     from sentence_transformers import SentenceTransformer
 
+    from rerank_plugins.backends.quiet_loading import alone_and_quiet
+
 Vectors = NDArray[np.float32]
 
 PACKAGED_NAME = "all-MiniLM-L6-v2"
@@ -44,7 +46,9 @@ class BiEncoder:
     def __init__(self, model: str | None = None) -> None:
         self.name = model or PACKAGED_NAME
         self.fingerprint = _fingerprint(model)
-        self._model = SentenceTransformer(model or str(_packaged_minilm()))
+        folder = model or str(_packaged_minilm())
+        with alone_and_quiet():
+            self._model = SentenceTransformer(folder)
 
     def encode(self, texts: Sequence[str], *, on_progress: Callable[[int], object] | None = None) -> Vectors:
         """Embed texts, in their order.

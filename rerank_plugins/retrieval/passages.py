@@ -42,11 +42,20 @@ def read_passages(file: Path) -> list[Passage]:
         >>> read_passages(Path("corpus.jsonl"))[0]
         Passage(id='p0', title='Physics', text='The first Nobel Prize in Physics was awarded in 1901.')
     """
+    return parse_passages(read_lines(file), source=str(file))
+
+
+def read_lines(file: Path) -> Iterator[str]:
+    """Yield the lines of a UTF-8 file, plain or gzip.
+
+    Raises:
+        InvalidValueError: If the file is missing, not UTF-8, or no whole gzip file though its name says so.
+    """
     if not file.exists() or file.is_dir():  # A pipe is a file too.
         raise InvalidValueError(f"There is no file '{file}'. Check the path.")
     opener = gzip.open if file.suffix == ".gz" else open
     with opener(file, "rt", encoding="utf-8") as lines:
-        return parse_passages(lines, source=str(file))
+        yield from _decoded(lines, str(file))
 
 
 def parse_passages(lines: Iterable[str], *, source: str) -> list[Passage]:

@@ -41,11 +41,11 @@ class LoadedModel:
     def _score_a_first_pair(self, name: str) -> None:
         """Let what is wrong with a model's shapes show when it is loaded, and warm it up."""
         encoder = PairEncoder(self.tokenizer, self.template, max_length=MIN_MAX_LENGTH, max_positions=None)
-        lengths = [encoder.encode([("a", text)]).pairs for text in ("b", "b c d")]
+        two_lengths = [encoder.encode([("a", text)]).pairs for text in ("b", "b c d")]
         try:
-            for pairs in lengths:
+            for pairs in two_lengths:
                 self._run(pairs)
-        except Exception as error:
+        except Exception as error:  # each engine has its own for shapes that do not fit
             raise UnsupportedModelError(
                 f"'{name}' is loaded and cannot score a pair: {error}. A file exported to ONNX needs dynamic axes for "
                 "batch and sequence."

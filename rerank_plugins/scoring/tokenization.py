@@ -1,6 +1,5 @@
 """The model's tokenizer, for texts that are data: nothing in them becomes a control token, nothing is cut here."""
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from tokenizers import Tokenizer
 
 from rerank_plugins.errors import ModelNotFoundError
 from rerank_plugins.extras import extra
+from rerank_plugins.loading.declared import read_json
 
 # No vocabulary holds this character: it is for private use (Unicode, plane 15).
 _UNKNOWN_CHARACTER = "\U000f0000"
@@ -83,8 +83,9 @@ def load_tokenizer(name: str, folder: Path) -> TextTokenizer:
     """
     file = folder / "tokenizer.json"
     if file.is_file():
+        control = _named_control_tokens(folder)
         try:
-            return TextTokenizer(Tokenizer.from_file(str(file)), _named_control_tokens(folder))
+            return TextTokenizer(Tokenizer.from_file(str(file)), control)
         except Exception as error:  # tokenizers raises bare Exception
             raise ModelNotFoundError(f"'{file}' is no tokenizer ({error}). Download the model again.") from error
     if not any((folder / vocabulary).is_file() for vocabulary in _OLDER_VOCABULARIES):
@@ -101,9 +102,8 @@ def load_tokenizer(name: str, folder: Path) -> TextTokenizer:
 def _named_control_tokens(folder: Path) -> set[str]:
     """Read the control tokens that a model names beside its tokenizer, where it may not mark them as special."""
     names: set[str] = set()
-    for file in (folder / "tokenizer_config.json", folder / "special_tokens_map.json"):
-        content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        for key, value in content.items():
+    for file in ("tokenizer_config.json", "special_tokens_map.json"):
+        for key, value in (read_json(folder / file) or {}).items():
             if key.endswith("_token") and value:
                 names.add(value["content"] if isinstance(value, dict) else str(value))
     return names

@@ -6,7 +6,7 @@ import pytest
 
 from rerank_plugins import Reranker
 from rerank_plugins.evaluation.dataset import read_dataset
-from rerank_plugins.evaluation.evaluator import Scored, evaluate, rerank_first
+from rerank_plugins.evaluation.evaluator import Scored, by_cosine, evaluate, rerank_first
 from rerank_plugins.evaluation.first_stage import retrieve_with_bm25, retrieve_with_faiss, take_from_file
 from rerank_plugins.evaluation.report import save_report
 from rerank_plugins.retrieval.embedding import BiEncoder
@@ -47,8 +47,9 @@ def test_before_and_after(folder: Path, encoder: BiEncoder) -> None:
     dataset = read_dataset(folder)
     candidates = {"q1": ["d2", "d1", "d3", "d0"], "q2": ["d0", "d2", "d1"], "q3": ["d5", "d6"]}
     done: list[int] = []
+    baseline = by_cosine(dataset, candidates, encoder)
     with Reranker() as reranker:
-        evaluation = evaluate(dataset, candidates, reranker, top_n=2, baseline=encoder, on_progress=done.append)
+        evaluation = evaluate(dataset, candidates, reranker, top_n=2, baseline=baseline, on_progress=done.append)
         logits = {
             result.index: result.logit
             for result in reranker.rank(dataset.queries["q2"], [TEXTS[0], TEXTS[2], TEXTS[1]])
