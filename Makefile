@@ -40,3 +40,7 @@ bench: $(READY)  ## Measure import, load and the stages of the demo
 format: $(READY)  ## Put the code into its style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+.PHONY: train
+train: $(READY)  ## Train the embedded model on DATA, or go on with it (hours)
+	$(BIN)/python -m training --data $(or $(DATA),$(error Name the folder with the data: make train DATA=FOLDER))

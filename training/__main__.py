@@ -1,0 +1,37 @@
+"""Run the recipe: python -m training --data FOLDER."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from platformdirs import user_cache_path
+
+from training.recipe import Recipe
+from training.settings import FILE, read_settings
+
+_WORK = user_cache_path("rerank-plugins") / "training"
+
+
+class Device(StrEnum):
+    """Where the forward and backward passes run."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="A folder with train/pairs_en.jsonl.gz and the collections of eval/.")],
+    work: Annotated[Path, typer.Option(help="Where results and checkpoints are kept.")] = _WORK,
+    settings: Annotated[Path, typer.Option(help="Everything that decides the weights.")] = FILE,
+    device: Annotated[Device, typer.Option(help="Where it runs.")] = Device.CPU,
+) -> None:
+    """Make the embedded model, going on from wherever an earlier run stopped."""
+    recipe = Recipe(read_settings(settings), data, work, device=device.value)
+    model = recipe.calibrated(recipe.train())
+    recipe.report("result", model)
+    recipe.ship(model)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,220 @@
+"""The embedded cross-encoder in PyTorch: two texts side by side, that look across in the upper layers."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import BertConfig, BertModel
+
+from rerank_plugins.errors import UnsupportedModelError
+
+HEADS, WIDTH, LAYERS, GATED = 12, 384, 6, 4
+VOCABULARY = 30_522
+CLS, SEP = 101, 102
+# A gate of this much is shut: exp(-10000) is 0 in every precision.
+_SHUT = -1e4
+# Of BM25, as Lucene sets them (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009).
+_K1, _B = 1.2, 0.75
+# Pieces of an average passage, for BM25's length; the training passages have about a hundred.
+_AVERAGE_LENGTH = 100.0
+# Brings the products of two unit vectors' parts to a spread of 1.
+_SPREAD = WIDTH**0.5
+
+
+class GatedCrossEncoder(nn.Module):
+    """A bi-encoder that starts to look across: its lower layers read each text alone, its upper ones both.
+
+    In the upper layers a head sees the other text through a gate, a number added to those attention logits; there is
+    one a layer, direction and head. The logit is
+
+        scale * cos(mean q, mean d)
+        + sum over the query's pieces of weight * (late * best + middle * best_below + exact * found)
+        + head(...)
+
+    where `best` is the best cosine among the document's pieces, after the last layer and (`best_below`) after the
+    last layer that does not look across, and `found` is BM25's saturated count of the piece in the document.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        config = BertConfig(
+            vocab_size=VOCABULARY,
+            hidden_size=WIDTH,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=HEADS,
+            intermediate_size=4 * WIDTH,
+        )
+        bert = BertModel(config, add_pooling_layer=False)
+        # torch types every attribute of a module as one of two things; these are modules.
+        self.emb: Any = bert.embeddings
+        self.layers: Any = bert.encoder.layer
+        self.gate = nn.Parameter(torch.full((GATED, 2, HEADS), -2.0))  # [layer, (query sees, document sees), head]
+        self.scale = nn.Parameter(torch.zeros(()))
+        self.late = nn.Parameter(torch.zeros(()))
+        self.middle = nn.Parameter(torch.zeros(()))
+        self.exact = nn.Parameter(torch.zeros(()))
+        self.rarity = nn.Parameter(torch.zeros(()))  # 0: every piece of a query counts alike; 1: by its idf
+        self.log_idf: Tensor
+        self.register_buffer("log_idf", torch.zeros(VOCABULARY))
+        self.token_weight = nn.Linear(WIDTH, 1)
+        self.head_in = nn.Linear(4 * WIDTH + 6, 128)
+        self.head_out = nn.Linear(128, 1)
+        for zero in (self.token_weight, self.head_out):
+            nn.init.zeros_(zero.weight)
+            nn.init.zeros_(zero.bias)
+
+    def forward(self, input_ids: Tensor, position_ids: Tensor, segment_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Score pairs.
+
+        Args:
+            input_ids: [CLS] query [SEP] [CLS] document [SEP], of shape (batch, sequence), int64.
+            position_ids: Each piece's place in its own text.
+            segment_ids: 0 in the query, 1 in the document.
+            attention_mask: 0 where a row is padded.
+
+        Returns:
+            Logits, of shape (batch,).
+        """
+        below = self.read(input_ids, position_ids, segment_ids, attention_mask)
+        return self.compare(below, input_ids, segment_ids, attention_mask)
+
+    def read(self, input_ids: Tensor, position_ids: Tensor, segment_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Run the lower layers, where a text's states do not depend on the other text."""
+        table = self.emb
+        states: Tensor = table.word_embeddings(input_ids) + table.position_embeddings(position_ids)
+        states = table.LayerNorm(states + table.token_type_embeddings.weight[0])
+        shut = torch.full((2, HEADS), _SHUT, device=states.device)
+        for layer in self.layers[: LAYERS - GATED]:
+            states = _layer(layer, states, shut, segment_ids, attention_mask)
+        return states
+
+    def compare(self, below: Tensor, input_ids: Tensor, segment_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Run the upper layers over the states of `read`, and score."""
+        states = below
+        for layer, gate in zip(self.layers[LAYERS - GATED :], self.gate, strict=True):
+            states = _layer(layer, states, gate, segment_ids, attention_mask)
+        query = ((segment_ids == 0) & (attention_mask == 1)).float()
+        document = ((segment_ids == 1) & (attention_mask == 1)).float()
+        words = ((input_ids != CLS) & (input_ids != SEP)).float()
+        u, v = _mean(states, query), _mean(states, document)
+        cosine = (u * v).sum(-1)
+        best, best_below = _best(states, document), _best(below, document)
+        found, length = _found(input_ids, document * words)
+        importance = self.token_weight(states.float()).squeeze(-1) + self.rarity * self.log_idf[input_ids]
+        # A query without words (all of them control tokens) still has weights that sum to 1.
+        weight = torch.softmax(importance + (1.0 - query * words) * _SHUT, -1)
+        late, middle, exact = (weight * best).sum(-1), (weight * best_below).sum(-1), (weight * found).sum(-1)
+        lengths = torch.log1p(length), torch.log1p((query * words).sum(-1))
+        scalars = torch.stack([cosine, late, middle, exact, *lengths], -1)
+        features = torch.cat([u, v, _SPREAD * u * v, (u - v).abs(), scalars], -1)
+        head: Tensor = self.head_out(functional.gelu(self.head_in(features))).squeeze(-1)
+        return self.scale * cosine + self.late * late + self.middle * middle + self.exact * exact + head
+
+    def scaled(self, scale: float, offset: float) -> "GatedCrossEncoder":
+        """Return a copy whose logits are `scale * logit + offset`."""
+        copy = GatedCrossEncoder()
+        copy.load_state_dict(self.state_dict())
+        with torch.no_grad():
+            for parameter in (copy.scale, copy.late, copy.middle, copy.exact, *copy.head_out.parameters()):
+                parameter.mul_(scale)
+            copy.head_out.bias.add_(offset)
+        return copy.eval()
+
+    def save(self, file: Path) -> None:
+        """Write the weights as safetensors, in fp16."""
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+        halves = {name: each.half() if each.is_floating_point() else each for name, each in tensors.items()}
+        save_file(halves, file)
+
+    @classmethod
+    def load(cls, file: Path) -> "GatedCrossEncoder":
+        """Read weights that `save` wrote, in fp32.
+
+        Raises:
+            UnsupportedModelError: If they are not those of this model.
+        """
+        model = cls()
+        tensors = {name: each.float() if each.is_floating_point() else each for name, each in load_file(file).items()}
+        try:
+            model.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise UnsupportedModelError(f"'{file}' does not hold the weights of this model: {error}") from None
+        return model.eval()
+
+    @classmethod
+    def from_bi_encoder(cls, folder: Path, log_idf: Tensor) -> "GatedCrossEncoder":
+        """Start at a bi-encoder: all-MiniLM-L6-v2's weights, and a score made of its own cosines.
+
+        Args:
+            folder: The bi-encoder's folder.
+            log_idf: The logarithm of each piece's idf, of shape (vocabulary,).
+        """
+        model = cls()
+        bert = BertModel.from_pretrained(folder, add_pooling_layer=False, local_files_only=True, use_safetensors=True)
+        model.emb.load_state_dict(bert.embeddings.state_dict())
+        model.layers.load_state_dict(bert.encoder.layer.state_dict())
+        model.log_idf.copy_(log_idf)
+        with torch.no_grad():
+            for parameter, value in ((model.scale, 10.0), (model.late, 10.0), (model.exact, 1.0), (model.rarity, 0.5)):
+                parameter.fill_(value)
+        return model.eval()
+
+
+def _layer(layer: Any, states: Tensor, gate: Tensor, segments: Tensor, mask: Tensor) -> Tensor:
+    attention = layer.attention.self
+    query, key, value = (
+        project(states).unflatten(-1, (HEADS, -1)).transpose(1, 2)
+        for project in (attention.query, attention.key, attention.value)
+    )
+    # Two more dimensions of queries and keys add the gate where a query and a document piece meet: the attention
+    # kernels know no bias that is learned, and this needs none.
+    first = (segments == 0).to(query.dtype)[:, None, :, None]
+    second = 1 - first
+    sees, seen = gate.to(query.dtype)[:, None, :, None, None]
+    scaling = query.shape[-1] ** -0.5
+    query = torch.cat([query * scaling, first * sees, second * seen], -1)
+    key = torch.cat([key, second.expand(-1, HEADS, -1, -1), first.expand(-1, HEADS, -1, -1)], -1)
+    value = functional.pad(value, (0, 2))  # The fused kernels want all three of one width.
+    padding = ((1 - mask) * _SHUT).to(query.dtype)[:, None, None, :]
+    context = functional.scaled_dot_product_attention(query, key, value, attn_mask=padding, scale=1.0)[..., :-2]
+    output = layer.attention.output
+    states = output.LayerNorm(output.dense(context.transpose(1, 2).flatten(2)) + states)
+    expanded = functional.gelu(layer.intermediate.dense(states))
+    result: Tensor = layer.output.LayerNorm(layer.output.dense(expanded) + states)
+    return result
+
+
+def _mean(states: Tensor, mask: Tensor) -> Tensor:
+    total = (states.float() * mask[..., None]).sum(1)
+    return functional.normalize(total / mask.sum(1, keepdim=True), dim=-1)
+
+
+def _best(states: Tensor, document: Tensor) -> Tensor:
+    """For each piece the best cosine among the document's."""
+    pieces = functional.normalize(states, dim=-1)
+    cosines = pieces @ pieces.transpose(1, 2)
+    return cosines.float().masked_fill(document[:, None, :] == 0, -1.0).amax(-1)
+
+
+def _found(input_ids: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+    """BM25's saturated count of each piece among the document's words, and how many those are."""
+    same = (input_ids[:, :, None] == input_ids[:, None, :]).float()
+    count = (same * words[:, None, :]).sum(-1)
+    length = words.sum(-1)
+    return _saturated(count, length[:, None]), length
+
+
+def found_in(query: NDArray[np.uint16], document: NDArray[np.uint16]) -> NDArray[np.float64]:
+    """BM25's saturated count in the document of each piece of the query, outside the graph."""
+    count = (query[:, None] == document[None, :]).sum(1).astype(float)
+    saturated: NDArray[np.float64] = _saturated(count, float(len(document)))
+    return saturated
+
+
+def _saturated(count: Any, length: Any) -> Any:
+    return count / (count + _K1 * (1 - _B + _B * length / _AVERAGE_LENGTH))

@@ -1,0 +1,182 @@
+"""The recipe from data to weights, step by step; a step whose result is there is not repeated."""
+
+import hashlib
+import json
+import shutil
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+
+from rerank_plugins.loading.folder import EMBEDDED_FOLDER, EMBEDDED_NAME
+from rerank_plugins.retrieval.embedding import BiEncoder, packaged_minilm
+from rerank_plugins.scoring.tokenization import TextTokenizer, load_tokenizer
+from training.batches import batches
+from training.calibrate import fit_platt
+from training.development import DevelopmentSet, measure, read_development_sets
+from training.export import export_fp32, quantize
+from training.lists import Lists, choose, mine
+from training.model import VOCABULARY, GatedCrossEncoder
+from training.pairs import Judged, read_pairs
+from training.settings import Settings, StageSettings
+from training.targets import Floats, blend, evidence, log_idf, targets
+from training.teacher import Teacher, fetch_teacher, score
+from training.train import Progress, Run, half_layers, interpolate
+
+console = Console(highlight=False)
+# Questions of each development set that a run is watched by, and how often in a stage.
+_WATCHED, _LOOKS = 30, 2
+# Tokens that one forward pass takes at once when nothing is learnt.
+_BUDGET = 8192
+
+
+def _digest(settings: object) -> str:
+    return hashlib.sha256(repr(settings).encode()).hexdigest()[:8]
+
+
+class Recipe:
+    """The steps, each of which leaves a file in the work folder.
+
+    Args:
+        settings: What decides the weights.
+        data: A folder with `train/pairs_en.jsonl.gz` and the collections of `eval/`.
+        work: Where results and checkpoints are kept.
+        device: "cpu" or "cuda".
+    """
+
+    def __init__(self, settings: Settings, data: Path, work: Path, *, device: str) -> None:
+        self._settings, self._data, self._device = settings, data, device
+        # Other settings for the lists make other lists: nothing of theirs may be taken for these.
+        self._work = work / _digest(settings.lists)
+        self._work.mkdir(parents=True, exist_ok=True)
+        self.tokenizer: TextTokenizer = load_tokenizer(EMBEDDED_NAME, EMBEDDED_FOLDER)
+
+    @cached_property
+    def lists(self) -> Lists:
+        """Questions with their candidate lists, mined from the pairs."""
+        file = self._work / "lists.npz"
+        if not file.is_file():
+            pairs = read_pairs(self._data / "train" / "pairs_en.jsonl.gz")
+            judged = Judged(sorted(folder for folder in (self._data / "eval").iterdir() if folder.is_dir()))
+            kept = list(judged.strip(pairs))
+            console.print(f"{len(kept):,} of {len(pairs):,} pairs are in no collection that the model is judged on")
+            chosen = choose(kept, self._settings.lists)
+            (self._work / "texts.json").write_text(json.dumps([chosen.questions, chosen.passages]), "utf-8")
+            mine(chosen, self._settings.lists, self.tokenizer, BiEncoder()).save(file)
+        return Lists.load(file)
+
+    @cached_property
+    def teacher(self) -> NDArray[np.float16]:
+        """The teacher's scores of every list, of shape (lists, size, 2)."""
+        file = self._work / "teacher.npy"
+        if not file.is_file():
+            lists, states = self.lists, self._work / "states"
+            texts = json.loads((self._work / "texts.json").read_text("utf-8"))
+            limit = self._settings.lists.document_tokens
+            teacher = Teacher(fetch_teacher(self._work.parent), max_length=limit, device=self._device)
+            states.mkdir(exist_ok=True)
+            queries, documents = (
+                teacher.encode(each, states / f"{name}.npy")
+                for name, each in zip(("queries", "documents"), texts, strict=True)
+            )
+            np.save(file, score(queries, documents, lists.members))
+            shutil.rmtree(states)  # gigabytes, and only needed for the scores
+        scores: NDArray[np.float16] = np.load(file, allow_pickle=False)
+        return scores
+
+    @cached_property
+    def evidence_logits(self) -> Floats:
+        """What the teacher and the first stages say together, as logits over each list."""
+        features = evidence(self.lists, self.teacher, log_idf(self.lists, VOCABULARY))
+        weights = blend(features, self.lists.answers)
+        console.print(
+            "weights of the teacher's cosine, its late interaction, MiniLM's cosine, words:", weights.round(2)
+        )
+        return features @ weights
+
+    @property
+    def start(self) -> GatedCrossEncoder:
+        """The untrained model."""
+        return GatedCrossEncoder.from_bi_encoder(packaged_minilm(), torch.from_numpy(log_idf(self.lists, VOCABULARY)))
+
+    @cached_property
+    def development(self) -> list[DevelopmentSet]:
+        """A sample of the development sets."""
+        return read_development_sets(self._data / "eval", questions=_WATCHED, seed=self._settings.seed + 1)
+
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """The lists in a random order: those to train on first, the held-out ones last."""
+        return np.random.default_rng(self._settings.seed).permutation(len(self.lists.members))
+
+    def train(self) -> GatedCrossEncoder:
+        """Run the stages one after another, and mix what they end in with the start."""
+        model, begin = self.start, 0
+        before: list[object] = [self._settings.seed, self._settings.held_out]
+        for name, stage in self._settings.stages.items():
+            before.append(stage)
+            model = self._stage(f"{name}-{_digest(before)}", stage, model, begin)
+            begin += stage.lists
+        return interpolate(self.start, model, self._settings.keep)
+
+    def _stage(self, name: str, stage: StageSettings, model: GatedCrossEncoder, begin: int) -> GatedCrossEncoder:
+        folder = self._work / name
+        result = folder / "trained.safetensors"
+        if result.is_file():
+            return GatedCrossEncoder.load(result)
+        folder.mkdir(exist_ok=True)
+        wanted = targets(self.evidence_logits, self.lists.answers, label_weight=stage.label_weight)
+        trained_on = self.rows[: -self._settings.held_out]
+        run = Run(model, stage, self.lists, wanted, np.roll(trained_on, -begin), folder, device=self._device)
+        losses: list[float] = []
+
+        def watch(progress: Progress) -> None:
+            losses.append(progress.loss)
+            if progress.step % 10 == 0:
+                recent = np.mean(losses[-100:])
+                console.print(f"{name} {progress.step}/{progress.steps}: loss {recent:.4f}, {progress.seconds:.0f} s")
+            if progress.step % max(1, progress.steps // _LOOKS) == 0:
+                self.report(f"{name} {progress.step}", run.averaged())
+
+        console.print(f"{name}: {stage}, from step {run.step}")
+        final = run.run(watch)
+        final.save(result)
+        return final
+
+    def calibrated(self, model: GatedCrossEncoder) -> GatedCrossEncoder:
+        """Fold scale and offset into a model, fitted on the held-out lists."""
+        held_out = self.rows[-self._settings.held_out :]
+        pairs = [
+            (self.lists.queries[row], self.lists.documents[place])
+            for row in held_out
+            for place in self.lists.members[row]
+        ]
+        logits = np.empty(len(pairs))
+        for places, tensors in batches(pairs, budget=_BUDGET):
+            with torch.inference_mode():
+                logits[places] = model.cpu()(*tensors).numpy()
+        a, b = fit_platt(logits, self.lists.answers[held_out].ravel())
+        console.print(f"scale and offset, fitted on {len(pairs):,} held-out pairs: {a:.3f}, {b:+.3f}")
+        return model.scaled(a, b)
+
+    def ship(self, model: GatedCrossEncoder, folder: Path = EMBEDDED_FOLDER) -> None:
+        """Write the model as int8 to the package, and as fp32 beside the checkpoints, to compare with."""
+        whole = self._work / "fp32"
+        whole.mkdir(exist_ok=True)
+        for name in ("config.json", "tokenizer.json"):
+            shutil.copyfile(folder / name, whole / name)
+        model.save(self._work / "final.safetensors")
+        export_fp32(model, whole / "model.onnx")
+        quantize(whole / "model.onnx", folder / "model.onnx")
+        console.print(f"{folder / 'model.onnx'}: {(folder / 'model.onnx').stat().st_size:,} bytes")
+
+    def report(self, label: str, model: GatedCrossEncoder) -> dict[str, float]:
+        """Print nDCG@10 of a model on the samples of the development sets."""
+        figures = measure(half_layers(model.to(self._device)), self.development, self.tokenizer, device=self._device)
+        before = {each.dataset.name: each.ndcg(each.before) for each in self.development}
+        gains = ", ".join(f"{name} {value:.3f} ({value - before[name]:+.3f})" for name, value in figures.items())
+        console.print(f"{label}: {gains}")
+        return figures

@@ -1,0 +1,221 @@
+"""Train one stage: the upper layers, the gates and the scoring, on lists, with checkpoints."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.lr_scheduler import LambdaLR
+
+from training.batches import batches
+from training.lists import Lists
+from training.model import LAYERS, GatedCrossEncoder
+from training.settings import StageSettings
+from training.targets import Floats
+
+_BUDGET = {"cpu": 8192, "cuda": 65_536}
+_WARM_UP = 0.05
+_CLIP = 1.0
+# How fast the matrices of the scoring learn beside its single numbers and the gates.
+_MATRIX_RATE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands, for whoever watches it."""
+
+    step: int
+    steps: int
+    loss: float
+    tokens: int
+    seconds: float
+
+
+class Run:
+    """One stage of training, from a start to averaged weights.
+
+    The forward and backward passes run on a copy in bfloat16 and the optimiser on the weights in float32, since
+    steps of 1e-5 are lost in bfloat16.
+
+    Args:
+        model: The start, in float32. It is trained in place.
+        stage: The stage's settings.
+        lists: The lists.
+        targets: What each list's scores should look like, of shape (lists, size).
+        rows: The lists to train on, in their order; they begin anew where the stage wants more.
+        folder: Where the checkpoint is kept; a run that finds one there goes on from it.
+        device: "cpu" or "cuda".
+        checkpoint_seconds: How often a checkpoint is written.
+    """
+
+    def __init__(
+        self,
+        model: GatedCrossEncoder,
+        stage: StageSettings,
+        lists: Lists,
+        targets: Floats,
+        rows: NDArray[np.int64],
+        folder: Path,
+        *,
+        device: str,
+        checkpoint_seconds: float = 120.0,
+    ) -> None:
+        self._stage, self._lists, self._targets, self._device = stage, lists, targets, device
+        self.model = _freeze(model.to(device), stage.layers)
+        self._working = half_layers(model)
+        self._checkpoint_seconds = checkpoint_seconds
+        self._checkpoint = folder / "checkpoint.pt"
+        self._optimizer = torch.optim.AdamW(_groups(self.model, stage), weight_decay=0.0, betas=(0.9, 0.98))
+        self._order = np.resize(rows, stage.lists)
+        self.steps = stage.lists // stage.lists_per_step
+        self._schedule = LambdaLR(self._optimizer, self._rate)
+        self.average = {name: torch.zeros_like(each) for name, each in _trained(self.model)}
+        self._averaged, self.step, self.seconds = 0, 0, 0.0
+        if self._checkpoint.is_file():
+            self._resume()
+
+    def run(self, on_step: Callable[[Progress], object]) -> GatedCrossEncoder:
+        """Train to the end, and return the model with its averaged weights."""
+        self.model.train(mode=False)  # no dropout
+        written = time.monotonic()
+        while self.step < self.steps:
+            started = time.monotonic()
+            loss, tokens = self._step()
+            self.step += 1
+            if self.step > self._stage.average_from * self.steps:
+                self._averaged += 1
+                for name, parameter in _trained(self.model):
+                    self.average[name] += (parameter.detach() - self.average[name]) / self._averaged
+            self.seconds += time.monotonic() - started
+            on_step(Progress(self.step, self.steps, loss, tokens, self.seconds))
+            if time.monotonic() - written > self._checkpoint_seconds:
+                self._save()
+                written = time.monotonic()
+        self._save()
+        return self.averaged()
+
+    def averaged(self) -> GatedCrossEncoder:
+        """The model with the weights averaged so far; the current ones where averaging has not begun."""
+        model = GatedCrossEncoder()
+        model.load_state_dict(self.model.state_dict())
+        if self._averaged:
+            model.load_state_dict(self.average, strict=False)
+        return model.eval()
+
+    def _step(self) -> tuple[float, int]:
+        chosen = self._order[(self.step * self._stage.lists_per_step) :][: self._stage.lists_per_step]
+        members = self._lists.members[chosen]
+        pairs = [
+            (self._lists.queries[row], self._lists.documents[place])
+            for row, places in zip(chosen, members, strict=True)
+            for place in places
+        ]
+        parts, places, tokens = [], [], 0
+        for batch, tensors in batches(pairs, budget=_BUDGET[self._device]):
+            parts.append(_forward(self._working, [each.to(self._device) for each in tensors]))
+            places.extend(batch)
+            tokens += int(tensors[3].sum())
+        logits = torch.cat(parts)[torch.argsort(torch.tensor(places, device=self._device))].view(members.shape)
+        target = torch.from_numpy(self._targets[chosen]).to(self._device)
+        loss = functional.cross_entropy(logits, target)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
+        self._update()
+        return loss.item(), tokens
+
+    def _update(self) -> None:
+        working = dict(self._working.named_parameters())
+        for name, parameter in _trained(self.model):
+            gradient = working[name].grad
+            parameter.grad = None if gradient is None else gradient.float()
+            working[name].grad = None
+        nn.utils.clip_grad_norm_([parameter for _, parameter in _trained(self.model)], _CLIP)
+        self._optimizer.step()
+        self._schedule.step()
+        with torch.no_grad():
+            for name, parameter in _trained(self.model):
+                working[name].copy_(parameter)
+
+    def _rate(self, step: int) -> float:
+        done = step / self.steps
+        return min(done / _WARM_UP, (1 - done) / (1 - _WARM_UP)) if self.steps else 1.0
+
+    def _save(self) -> None:
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average,
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "numbers": (self._averaged, self.step, self.seconds),
+        }
+        part = self._checkpoint.with_suffix(".part")
+        torch.save(state, part)
+        part.replace(self._checkpoint)
+
+    def _resume(self) -> None:
+        state = torch.load(self._checkpoint, map_location=self._device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.average = state["average"]
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        self._averaged, self.step, self.seconds = state["numbers"]
+        self._working.load_state_dict(self.model.state_dict())
+
+
+def half_layers(model: GatedCrossEncoder) -> GatedCrossEncoder:
+    """Copy a model with its layers in bfloat16; the gates and the scoring stay in float32."""
+    copy = GatedCrossEncoder().to(next(model.parameters()).device)
+    copy.load_state_dict(model.state_dict())
+    for parameter, original in zip(copy.parameters(), model.parameters(), strict=True):
+        parameter.requires_grad_(original.requires_grad)
+    copy.emb.bfloat16()
+    copy.layers.bfloat16()
+    return copy.eval()
+
+
+def interpolate(start: GatedCrossEncoder, end: GatedCrossEncoder, share: float) -> GatedCrossEncoder:
+    """Mix two models' weights: `share` of the end's (Wortsman et al., "Robust fine-tuning", CVPR 2022)."""
+    mixed = GatedCrossEncoder()
+    first, second = start.state_dict(), end.state_dict()
+    mixed.load_state_dict(
+        {
+            name: torch.lerp(each, second[name], share) if each.is_floating_point() else each
+            for name, each in first.items()
+        }
+    )
+    return mixed.eval()
+
+
+def _forward(model: GatedCrossEncoder, tensors: list[Tensor]) -> Tensor:
+    ids, positions, segments, mask = tensors
+    with torch.no_grad():  # The lower layers are frozen.
+        below = model.read(ids, positions, segments, mask)
+    return model.compare(below, ids, segments, mask)
+
+
+def _freeze(model: GatedCrossEncoder, layers: int) -> GatedCrossEncoder:
+    for parameter in model.parameters():
+        parameter.requires_grad = True
+    for part in (model.emb, *model.layers[: LAYERS - layers]):
+        for parameter in part.parameters():
+            parameter.requires_grad = False
+    return model
+
+
+def _trained(model: GatedCrossEncoder) -> Iterator[tuple[str, nn.Parameter]]:
+    return ((name, each) for name, each in model.named_parameters() if each.requires_grad)
+
+
+def _groups(model: GatedCrossEncoder, stage: StageSettings) -> list[dict[str, object]]:
+    layers = [each for name, each in _trained(model) if name.startswith("layers.")]
+    matrices = [each for name, each in _trained(model) if name.startswith(("head", "token_weight"))]
+    numbers = [each for name, each in _trained(model) if not name.startswith(("layers.", "head", "token_weight"))]
+    groups: list[dict[str, object]] = [
+        {"params": numbers, "lr": stage.scoring_rate},
+        {"params": matrices, "lr": stage.scoring_rate * _MATRIX_RATE},
+    ]
+    return [*groups, {"params": layers, "lr": stage.learning_rate}] if layers else groups
