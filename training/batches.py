@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.model import CLS, SEP
 
@@ -14,6 +14,8 @@ Ids = NDArray[np.uint16]
 Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
 # Special tokens of a pair: two of each text.
 SPECIALS = 4
+# Tokens that one forward pass takes at once when nothing is learnt.
+_BUDGET = 8192
 
 
 def batches(pairs: Sequence[tuple[Ids, Ids]], *, budget: int) -> Iterator[tuple[list[int], Tensors]]:
@@ -30,6 +32,15 @@ def batches(pairs: Sequence[tuple[Ids, Ids]], *, budget: int) -> Iterator[tuple[
         places = order[start : start + max(1, budget // lengths[order[start]])]
         yield places, _collate([pairs[place] for place in places])
         start += len(places)
+
+
+@torch.inference_mode()
+def logits_of(model: nn.Module, pairs: Sequence[tuple[Ids, Ids]], *, device: str) -> NDArray[np.float32]:
+    """Score pairs without learning from them, in their order."""
+    logits = np.empty(len(pairs), dtype=np.float32)
+    for places, tensors in batches(pairs, budget=_BUDGET):
+        logits[places] = model(*(each.to(device) for each in tensors)).float().cpu().numpy()
+    return logits
 
 
 def _collate(pairs: Sequence[tuple[Ids, Ids]]) -> Tensors:

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from rerank_plugins.evaluation.dataset import Dataset, Run, read_dataset
 from rerank_plugins.evaluation.first_stage import retrieve_with_faiss, take_from_file
 from rerank_plugins.evaluation.measures import MAIN, average
 from rerank_plugins.retrieval.embedding import BiEncoder
 from rerank_plugins.scoring.tokenization import TextTokenizer
-from training.batches import SPECIALS, batches
+from training.batches import SPECIALS, logits_of
 from training.model import GatedCrossEncoder
 
 # What the model is chosen by, and whether its lists come with it or from FAISS.
@@ -25,7 +24,6 @@ SETS: Mapping[str, str] = {
 }
 _K = 50
 _WHOLE = 60
-_BUDGET = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +56,7 @@ def read_development_sets(folder: Path, *, questions: int, seed: int) -> list[De
     return sets
 
 
-@torch.inference_mode()
-def logits_of(
+def score(
     model: GatedCrossEncoder, chosen: DevelopmentSet, tokenizer: TextTokenizer, *, max_length: int, device: str
 ) -> dict[str, list[float]]:
     """Score the candidates of every question, in the first stage's order."""
@@ -74,10 +71,7 @@ def logits_of(
     for query_id, document_id in keys:
         query = ids[f"query {query_id}"][: max_length // 2]
         pairs.append((query, ids[document_id][: max_length - len(query) - SPECIALS]))
-    logits = np.empty(len(pairs), dtype=np.float32)
-    for places, tensors in batches(pairs, budget=_BUDGET):
-        logits[places] = model(*(each.to(device) for each in tensors)).float().cpu().numpy()
-    rows = iter(logits.tolist())
+    rows = iter(logits_of(model, pairs, device=device).tolist())
     return {query_id: [next(rows) for _ in documents] for query_id, documents in chosen.before.items()}
 
 
@@ -100,6 +94,6 @@ def measure(
     """Return nDCG@10 of each set after reranking."""
     figures = {}
     for chosen in sets:
-        logits = logits_of(model, chosen, tokenizer, max_length=max_length, device=device)
+        logits = score(model, chosen, tokenizer, max_length=max_length, device=device)
         figures[chosen.dataset.name] = chosen.ndcg(ordered(chosen.before, logits))
     return figures

@@ -1,5 +1,6 @@
 """The embedded cross-encoder in PyTorch: two texts side by side, that look across in the upper layers."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +118,7 @@ class GatedCrossEncoder(nn.Module):
 
     def scaled(self, scale: float, offset: float) -> "GatedCrossEncoder":
         """Return a copy whose logits are `scale * logit + offset`."""
-        copy = GatedCrossEncoder()
-        copy.load_state_dict(self.state_dict())
+        copy = deepcopy(self)
         with torch.no_grad():
             for parameter in (copy.scale, copy.late, copy.middle, copy.exact, *copy.head_out.parameters()):
                 parameter.mul_(scale)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rerank_plugins.loading.folder import EMBEDDED_FOLDER, EMBEDDED_NAME
 from rerank_plugins.retrieval.embedding import BiEncoder, packaged_minilm
 from rerank_plugins.scoring.tokenization import TextTokenizer, load_tokenizer
-from training.batches import batches
+from training.batches import logits_of
 from training.calibrate import fit_platt
 from training.development import DevelopmentSet, measure, read_development_sets
 from training.export import export_fp32, quantize
@@ -29,8 +29,6 @@ from training.train import Progress, Run, half_layers, interpolate
 console = Console(highlight=False)
 # Questions of each development set that a run is watched by, and how often in a stage.
 _WATCHED, _LOOKS = 30, 2
-# Tokens that one forward pass takes at once when nothing is learnt.
-_BUDGET = 8192
 
 
 def _digest(settings: object) -> str:
@@ -90,17 +88,22 @@ class Recipe:
     @cached_property
     def evidence_logits(self) -> Floats:
         """What the teacher and the first stages say together, as logits over each list."""
-        features = evidence(self.lists, self.teacher, log_idf(self.lists, VOCABULARY))
+        features = evidence(self.lists, self.teacher, self.log_idf)
         weights = blend(features, self.lists.answers)
         console.print(
             "weights of the teacher's cosine, its late interaction, MiniLM's cosine, words:", weights.round(2)
         )
         return features @ weights
 
+    @cached_property
+    def log_idf(self) -> Floats:
+        """The logarithm of each word piece's idf over the passages."""
+        return log_idf(self.lists, VOCABULARY)
+
     @property
     def start(self) -> GatedCrossEncoder:
         """The untrained model."""
-        return GatedCrossEncoder.from_bi_encoder(packaged_minilm(), torch.from_numpy(log_idf(self.lists, VOCABULARY)))
+        return GatedCrossEncoder.from_bi_encoder(packaged_minilm(), torch.from_numpy(self.log_idf))
 
     @cached_property
     def development(self) -> list[DevelopmentSet]:
@@ -154,10 +157,7 @@ class Recipe:
             for row in held_out
             for place in self.lists.members[row]
         ]
-        logits = np.empty(len(pairs))
-        for places, tensors in batches(pairs, budget=_BUDGET):
-            with torch.inference_mode():
-                logits[places] = model.cpu()(*tensors).numpy()
+        logits = logits_of(model.to(self._device), pairs, device=self._device).astype(float)
         a, b = fit_platt(logits, self.lists.answers[held_out].ravel())
         console.print(f"scale and offset, fitted on {len(pairs):,} held-out pairs: {a:.3f}, {b:+.3f}")
         return model.scaled(a, b)
@@ -169,14 +169,13 @@ class Recipe:
         for name in ("config.json", "tokenizer.json"):
             shutil.copyfile(folder / name, whole / name)
         model.save(self._work / "final.safetensors")
-        export_fp32(model, whole / "model.onnx")
+        export_fp32(model.cpu(), whole / "model.onnx")
         quantize(whole / "model.onnx", folder / "model.onnx")
         console.print(f"{folder / 'model.onnx'}: {(folder / 'model.onnx').stat().st_size:,} bytes")
 
-    def report(self, label: str, model: GatedCrossEncoder) -> dict[str, float]:
+    def report(self, label: str, model: GatedCrossEncoder) -> None:
         """Print nDCG@10 of a model on the samples of the development sets."""
         figures = measure(half_layers(model.to(self._device)), self.development, self.tokenizer, device=self._device)
         before = {each.dataset.name: each.ndcg(each.before) for each in self.development}
         gains = ", ".join(f"{name} {value:.3f} ({value - before[name]:+.3f})" for name, value in figures.items())
         console.print(f"{label}: {gains}")
-        return figures

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from rerank_plugins.evaluation.dataset import read_dataset
 from rerank_plugins.evaluation.evaluator import evaluate
+from rerank_plugins.evaluation.figures import AFTER, BEFORE, OTHER
 from rerank_plugins.evaluation.first_stage import retrieve_with_faiss
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval.embedding import BiEncoder
@@ -17,8 +18,6 @@ from training.calibrate import calibration_error, reliability
 # Sets with one answer a question, so that a document without a judgement seldom answers.
 _SETS = ("nq_open_gold", "mlquestions_test")
 _FIGURE = Path(__file__).parents[1] / "docs" / "figures" / "reliability.png"
-# Okabe and Ito, "Color Universal Design", 2008.
-_COLOURS = ("#0072B2", "#D55E00")
 
 
 def main(
@@ -26,13 +25,14 @@ def main(
     queries: Annotated[int, typer.Option(help="Questions of each set.")] = 200,
 ) -> None:
     """Score FAISS's top 50 and compare each score with the share of answers among such scores."""
+    encoder = BiEncoder()
     figure = Figure(figsize=(5, 5), dpi=160, layout="constrained")
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="#999999", linestyle="--", label="a score that is the probability")
+    axes.plot([0, 1], [0, 1], color=BEFORE, linestyle="--", label="a score that is the probability")
     with Reranker() as reranker:
-        for name, colour in zip(_SETS, _COLOURS, strict=True):
+        for name, colour in zip(_SETS, (AFTER, OTHER), strict=True):
             dataset = read_dataset(data / "eval" / name).sample(queries, seed=0)
-            scored = evaluate(dataset, retrieve_with_faiss(dataset, 50, BiEncoder()), reranker).scored
+            scored = evaluate(dataset, retrieve_with_faiss(dataset, 50, encoder), reranker).scored
             pairs = [(each.score, query_id, each.document_id) for query_id, row in scored.items() for each in row]
             answers = np.array([dataset.qrels[query_id].get(document_id, 0) > 0 for _, query_id, document_id in pairs])
             rows = reliability(np.array([score for score, *_ in pairs]), answers)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +33,6 @@ class Progress:
     step: int
     steps: int
     loss: float
-    tokens: int
     seconds: float
 
 
@@ -85,14 +85,14 @@ class Run:
         written = time.monotonic()
         while self.step < self.steps:
             started = time.monotonic()
-            loss, tokens = self._step()
+            loss = self._step()
             self.step += 1
             if self.step > self._stage.average_from * self.steps:
                 self._averaged += 1
                 for name, parameter in _trained(self.model):
                     self.average[name] += (parameter.detach() - self.average[name]) / self._averaged
             self.seconds += time.monotonic() - started
-            on_step(Progress(self.step, self.steps, loss, tokens, self.seconds))
+            on_step(Progress(self.step, self.steps, loss, self.seconds))
             if time.monotonic() - written > self._checkpoint_seconds:
                 self._save()
                 written = time.monotonic()
@@ -101,13 +101,12 @@ class Run:
 
     def averaged(self) -> GatedCrossEncoder:
         """The model with the weights averaged so far; the current ones where averaging has not begun."""
-        model = GatedCrossEncoder()
-        model.load_state_dict(self.model.state_dict())
+        model = deepcopy(self.model).cpu()
         if self._averaged:
             model.load_state_dict(self.average, strict=False)
         return model.eval()
 
-    def _step(self) -> tuple[float, int]:
+    def _step(self) -> float:
         chosen = self._order[(self.step * self._stage.lists_per_step) :][: self._stage.lists_per_step]
         members = self._lists.members[chosen]
         pairs = [
@@ -115,17 +114,16 @@ class Run:
             for row, places in zip(chosen, members, strict=True)
             for place in places
         ]
-        parts, places, tokens = [], [], 0
+        parts, places = [], []
         for batch, tensors in batches(pairs, budget=_BUDGET[self._device]):
             parts.append(_forward(self._working, [each.to(self._device) for each in tensors]))
             places.extend(batch)
-            tokens += int(tensors[3].sum())
         logits = torch.cat(parts)[torch.argsort(torch.tensor(places, device=self._device))].view(members.shape)
         target = torch.from_numpy(self._targets[chosen]).to(self._device)
         loss = functional.cross_entropy(logits, target)
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
         self._update()
-        return loss.item(), tokens
+        return loss.item()
 
     def _update(self) -> None:
         working = dict(self._working.named_parameters())
@@ -168,10 +166,7 @@ class Run:
 
 def half_layers(model: GatedCrossEncoder) -> GatedCrossEncoder:
     """Copy a model with its layers in bfloat16; the gates and the scoring stay in float32."""
-    copy = GatedCrossEncoder().to(next(model.parameters()).device)
-    copy.load_state_dict(model.state_dict())
-    for parameter, original in zip(copy.parameters(), model.parameters(), strict=True):
-        parameter.requires_grad_(original.requires_grad)
+    copy = deepcopy(model)
     copy.emb.bfloat16()
     copy.layers.bfloat16()
     return copy.eval()
@@ -179,7 +174,7 @@ def half_layers(model: GatedCrossEncoder) -> GatedCrossEncoder:
 
 def interpolate(start: GatedCrossEncoder, end: GatedCrossEncoder, share: float) -> GatedCrossEncoder:
     """Mix two models' weights: `share` of the end's (Wortsman et al., "Robust fine-tuning", CVPR 2022)."""
-    mixed = GatedCrossEncoder()
+    mixed = deepcopy(start)
     first, second = start.state_dict(), end.state_dict()
     mixed.load_state_dict(
         {
