@@ -14,7 +14,7 @@ from rich.console import Console
 from rerank_plugins.loading.folder import EMBEDDED_FOLDER, EMBEDDED_NAME
 from rerank_plugins.retrieval.embedding import BiEncoder, packaged_minilm
 from rerank_plugins.scoring.tokenization import TextTokenizer, load_tokenizer
-from training.batches import logits_of
+from training.batches import Ids, logits_of
 from training.calibrate import fit_platt
 from training.development import DevelopmentSet, measure, read_development_sets
 from training.export import export_fp32, quantize
@@ -22,11 +22,13 @@ from training.lists import Lists, choose, mine
 from training.model import VOCABULARY, GatedCrossEncoder
 from training.pairs import Judged, read_pairs
 from training.settings import Settings, StageSettings
-from training.targets import Floats, blend, evidence, log_idf, targets
+from training.targets import Floats, log_idf, targets
 from training.teacher import Teacher, fetch_teacher, score
 from training.train import Progress, Run, half_layers, interpolate
 
 console = Console(highlight=False)
+# Lists that the untrained model scores between two saves.
+_SAVED_EACH = 200
 # Questions of each development set that a run is watched by, and how often in a stage.
 _WATCHED, _LOOKS = 30, 2
 
@@ -86,14 +88,19 @@ class Recipe:
         return scores
 
     @cached_property
-    def evidence_logits(self) -> Floats:
-        """What the teacher and the first stages say together, as logits over each list."""
-        features = evidence(self.lists, self.teacher, self.log_idf)
-        weights = blend(features, self.lists.answers)
-        console.print(
-            "weights of the teacher's cosine, its late interaction, MiniLM's cosine, words:", weights.round(2)
-        )
-        return features @ weights
+    def start_logits(self) -> NDArray[np.float16]:
+        """The untrained model's logits, of shape (lists, size); NaN for the lists that no stage trains on."""
+        file = self._work / "start.npy"
+        logits = np.load(file) if file.is_file() else np.full(self.lists.members.shape, np.nan, dtype=np.float16)
+        wanted = self._trained_on[: sum(stage.lists for stage in self._settings.stages.values())]
+        missing = wanted[np.isnan(logits[wanted]).any(1)]
+        model = half_layers(self.start.to(self._device))
+        for begin in range(0, len(missing), _SAVED_EACH):
+            rows = missing[begin : begin + _SAVED_EACH]
+            logits[rows] = logits_of(model, self._pairs(rows), device=self._device).reshape(len(rows), -1)
+            np.save(file, logits)
+            console.print(f"the untrained model has scored {begin + len(rows):,} of {len(missing):,} lists")
+        return logits
 
     @cached_property
     def log_idf(self) -> Floats:
@@ -115,6 +122,10 @@ class Recipe:
         """The lists in a random order: those to train on first, the held-out ones last."""
         return np.random.default_rng(self._settings.seed).permutation(len(self.lists.members))
 
+    @property
+    def _trained_on(self) -> NDArray[np.int64]:
+        return self.rows[: -self._settings.held_out]
+
     def train(self) -> GatedCrossEncoder:
         """Run the stages one after another, and mix what they end in with the start."""
         model, begin = self.start, 0
@@ -131,9 +142,9 @@ class Recipe:
         if result.is_file():
             return GatedCrossEncoder.load(result)
         folder.mkdir(exist_ok=True)
-        wanted = targets(self.evidence_logits, self.lists.answers, label_weight=stage.label_weight)
-        trained_on = self.rows[: -self._settings.held_out]
-        run = Run(model, stage, self.lists, wanted, np.roll(trained_on, -begin), folder, device=self._device)
+        wanted = targets(self.teacher, self.start_logits, self.lists.answers, label_weight=stage.label_weight)
+        rows = np.roll(self._trained_on, -begin)
+        run = Run(model, stage, self.lists, wanted, rows, folder, device=self._device)
         losses: list[float] = []
 
         def watch(progress: Progress) -> None:
@@ -149,14 +160,15 @@ class Recipe:
         final.save(result)
         return final
 
+    def _pairs(self, rows: NDArray[np.int64]) -> list[tuple[Ids, Ids]]:
+        """Token ids of every pair of some lists."""
+        lists = self.lists
+        return [(lists.queries[row], lists.documents[place]) for row in rows for place in lists.members[row]]
+
     def calibrated(self, model: GatedCrossEncoder) -> GatedCrossEncoder:
         """Fold scale and offset into a model, fitted on the held-out lists."""
         held_out = self.rows[-self._settings.held_out :]
-        pairs = [
-            (self.lists.queries[row], self.lists.documents[place])
-            for row in held_out
-            for place in self.lists.members[row]
-        ]
+        pairs = self._pairs(held_out)
         logits = logits_of(model.to(self._device), pairs, device=self._device).astype(float)
         a, b = fit_platt(logits, self.lists.answers[held_out].ravel())
         console.print(f"scale and offset, fitted on {len(pairs):,} held-out pairs: {a:.3f}, {b:+.3f}")

@@ -12,7 +12,7 @@ from training.calibrate import calibration_error, fit_platt, reliability
 from training.lists import Lists
 from training.model import VOCABULARY, GatedCrossEncoder
 from training.settings import StageSettings
-from training.targets import blend, log_idf, targets
+from training.targets import log_idf, targets
 from training.train import Progress, Run, interpolate
 
 STAGE = StageSettings(
@@ -52,7 +52,8 @@ def train(model: GatedCrossEncoder, lists: Lists, folder: Path, stop_after: int 
             raise KeyboardInterrupt
 
     folder.mkdir(exist_ok=True)
-    labels = targets(np.zeros((4, 3), dtype=np.float32), lists.answers, label_weight=1.0)
+    nothing = np.zeros((4, 3, 3), dtype=np.float16)
+    labels = targets(nothing[..., :2], nothing[..., 2], lists.answers, label_weight=1.0)
     run = Run(model, STAGE, lists, labels, np.arange(4), folder, device="cpu", checkpoint_seconds=0.0)
     with contextlib.suppress(KeyboardInterrupt):
         run.run(watch)
@@ -91,19 +92,11 @@ def test_interpolate_mixes(minilm_folder: Path) -> None:
     assert interpolate(first, second, 0.25).scale.item() == pytest.approx(first.scale.item() + 0.5)
 
 
-def test_targets_mix_label_and_teacher() -> None:
-    logits = np.log(np.array([[1.0, 3.0]], dtype=np.float32))
-    assert targets(logits, np.array([[True, False]]), label_weight=0.5)[0] == pytest.approx([0.625, 0.375])
-
-
-def test_blend_trusts_the_evidence_that_tells_answers() -> None:
-    generator = np.random.default_rng(0)
-    answers = np.eye(4, dtype=bool)[generator.integers(0, 4, 200)]
-    telling = answers + generator.normal(0, 0.5, answers.shape)
-    features = np.stack([telling, generator.normal(0, 1, answers.shape)], -1).astype(np.float32)
-    useful, useless = blend(features, answers)
-    assert useful > 2.0
-    assert abs(useless) < 0.5
+def test_targets_mix_label_teacher_and_start() -> None:
+    teacher = np.array([[[0.0, 0.0], [0.05, 0.05]]], dtype=np.float16)  # 1 between them, at ten times each
+    start = np.array([[0.0, np.log(3.0) - 1.0]], dtype=np.float16)
+    mixed = targets(teacher, start, np.array([[True, False]]), label_weight=0.5)
+    assert mixed[0] == pytest.approx([0.625, 0.375], abs=1e-3)
 
 
 def test_log_idf_is_higher_for_what_few_documents_have(lists: Lists) -> None:
