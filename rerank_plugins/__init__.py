@@ -3,11 +3,15 @@
 from rerank_plugins.config import RerankConfig
 from rerank_plugins.errors import (
     ClosedError,
+    DeadlineExceededError,
+    ForkedError,
     InvalidTypeError,
     InvalidValueError,
     MissingExtraError,
     ModelError,
     ModelNotFoundError,
+    OutOfMemoryError,
+    OverloadedError,
     RerankError,
     ScoringError,
     UnknownTextWarning,
@@ -20,11 +24,15 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ClosedError",
+    "DeadlineExceededError",
+    "ForkedError",
     "InvalidTypeError",
     "InvalidValueError",
     "MissingExtraError",
     "ModelError",
     "ModelNotFoundError",
+    "OutOfMemoryError",
+    "OverloadedError",
     "RankResult",
     "ReportedList",
     "RerankConfig",

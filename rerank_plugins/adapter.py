@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from rerank_plugins.config import ActivationName, BackendName, DtypeName, RerankConfig
+from rerank_plugins.caching import ScoreCache
+from rerank_plugins.config import ActivationName, BackendName, DtypeName, Fallback, LongDocuments, RerankConfig
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.types import RerankReport
@@ -49,6 +50,14 @@ class RerankFields(BaseModel):
     max_length: int = Field(default=512, description="Tokens a pair may have.")
     activation: ActivationName | None = Field(default=None, description="sigmoid, identity; None for the model's own.")
     max_batch_tokens: int = Field(default=16_384, description="Tokens a batch may have, padding included.")
+    long_documents: LongDocuments = Field(default="truncate", description="truncate, or windows that overlap.")
+    num_threads: int | None = Field(default=None, description="Threads of the ONNX backend; None for all cores.")
+    max_queue: int = Field(default=100_000, description="Pairs of all callers that may wait for the model.")
+    timeout: float | None = Field(default=None, description="Seconds that a call may take; None for any.")
+    fallback: Fallback | None = Field(default=None, description="cpu to finish there what the device cannot hold.")
+    cache: str | ScoreCache | None = Field(
+        default=None, exclude=True, repr=False, description="memory, a Redis URL, a ScoreCache; None for none."
+    )
     revision: str | None = Field(default=None, description="Branch, tag or commit of a Hub repository.")
     cache_folder: PathText = Field(default=None, description="Where downloads are kept; None for the Hub's choice.")
     local_files_only: bool = Field(default=False, description="Never ask the Hub.")

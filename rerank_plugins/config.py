@@ -1,15 +1,19 @@
 """Configuration as one frozen value; each field is also a variable (`max_length` is `RERANK_MAX_LENGTH`)."""
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from rerank_plugins.caching.base import REDIS_SCHEMES, ScoreCache
 from rerank_plugins.errors import InvalidTypeError, InvalidValueError
 
 BackendName = Literal["auto", "onnx", "torch"]
 DtypeName = Literal["auto", "fp32", "fp16", "bf16"]
 ActivationName = Literal["sigmoid", "identity"]
+LongDocuments = Literal["truncate", "windows"]
+Fallback = Literal["cpu"]
 
 # Room for the special tokens of a pair, some of the query and some of the document.
 MIN_MAX_LENGTH = 16
@@ -29,6 +33,14 @@ class RerankConfig:
         activation: From logit to score; None for what the model's config declares, sigmoid when it declares none.
         max_batch_tokens: Tokens a batch may have, padding included; 16,384 is the default of
             text-embeddings-inference. The ONNX backend runs one pair at a time and needs no budget.
+        long_documents: `truncate` cuts what does not fit into `max_length`; `windows` reads all of it in windows that
+            overlap by a quarter, and the best one's score is the document's.
+        num_threads: Threads of the ONNX backend; None for as many as there are cores.
+        max_queue: How many pairs of all callers may wait for the model; more are refused with `OverloadedError`.
+        timeout: Seconds after which a call gives up with `DeadlineExceededError`; None for never.
+        fallback: `cpu` to finish on the CPU what the device's memory cannot hold, even one pair at a time.
+        cache: Where scores are kept from one call to the next: `memory`, a Redis URL (redis://host:6379/0), a
+            `ScoreCache`; None for nowhere.
         revision: A branch, tag or commit of a Hub repository.
         cache_folder: Where downloads are kept; None for the Hub's own choice (`HF_HOME`).
         local_files_only: Never ask the Hub, take what is in the cache.
@@ -52,6 +64,12 @@ class RerankConfig:
     max_length: int = 512
     activation: ActivationName | None = None
     max_batch_tokens: int = 16_384
+    long_documents: LongDocuments = "truncate"
+    num_threads: int | None = None
+    max_queue: int = 100_000
+    timeout: float | None = None
+    fallback: Fallback | None = None
+    cache: str | ScoreCache | None = field(default=None, repr=False)
     revision: str | None = None
     cache_folder: str | None = None
     local_files_only: bool = False
@@ -92,8 +110,11 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "backend": get_args(BackendName),
     "dtype": get_args(DtypeName),
     "activation": (None, *get_args(ActivationName)),
+    "long_documents": get_args(LongDocuments),
+    "fallback": (None, *get_args(Fallback)),
 }
-_INTEGERS = {"max_length": MIN_MAX_LENGTH, "max_batch_tokens": 1}
+_INTEGERS = {"max_length": MIN_MAX_LENGTH, "max_batch_tokens": 1, "num_threads": 1, "max_queue": 1}
+_OPTIONAL = ("num_threads", "timeout")
 _SWITCHES = ("local_files_only", "trust_remote_code")
 _TEXTS = ("model", "device", "revision", "cache_folder", "token", "onnx_file")
 
@@ -105,10 +126,31 @@ def _check_choice(name: str, value: object) -> None:
 
 
 def _check_integer(name: str, value: object) -> None:
+    if value is None and name in _OPTIONAL:
+        return
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidTypeError(f"{name} must be an integer, got {value!r}.")
     if value < _INTEGERS[name]:
         raise InvalidValueError(f"{name} must be at least {_INTEGERS[name]}, got {value}.")
+
+
+def _check_timeout(name: str, value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidTypeError(f"{name} must be a number of seconds, got {value!r}.")
+    if not (value > 0 and math.isfinite(value)):
+        raise InvalidValueError(f"{name} must be above 0 seconds, got {value}. Leave it out for no limit.")
+
+
+def _check_cache(name: str, value: object) -> None:
+    if value is None or isinstance(value, ScoreCache):
+        return
+    if not isinstance(value, str):
+        raise InvalidTypeError(f"{name} must be 'memory', a Redis URL or a ScoreCache, got {type(value).__name__}.")
+    if value != "memory" and not value.startswith(REDIS_SCHEMES):
+        schemes = ", ".join(REDIS_SCHEMES)
+        raise InvalidValueError(f"{name} must be 'memory' or a Redis URL ({schemes}), got {value!r}.")
 
 
 def _check_switch(name: str, value: object) -> None:
@@ -130,6 +172,8 @@ _CHECKS: dict[str, Callable[[str, object], None]] = {
     **dict.fromkeys(_INTEGERS, _check_integer),
     **dict.fromkeys(_SWITCHES, _check_switch),
     **dict.fromkeys(_TEXTS, _check_words),
+    "timeout": _check_timeout,
+    "cache": _check_cache,
 }
 
 _SWITCH_WORDS = {
@@ -148,9 +192,11 @@ def _parse(name: str, raw: str) -> Any:
     try:
         if name in _INTEGERS:
             return int(raw)
+        if name == "timeout":
+            return float(raw)
         if name in _SWITCHES:
             return _SWITCH_WORDS[raw.lower()]
     except (ValueError, KeyError):
-        kind = "an integer" if name in _INTEGERS else "true or false"
+        kind = "an integer" if name in _INTEGERS else "a number" if name == "timeout" else "true or false"
         raise InvalidValueError(f"RERANK_{name.upper()} must be {kind}, got {raw!r}.") from None
     return raw

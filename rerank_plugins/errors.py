@@ -8,6 +8,10 @@ RerankError
 │   └── UnsupportedModelError                 two labels, no classification head, unsafe weights
 ├── MissingExtraError    also an ImportError  an optional dependency that is not installed
 ├── ScoringError                              the model gave no usable logit (NaN or infinity)
+│   └── OutOfMemoryError also a MemoryError   the device's memory cannot hold a single pair
+├── OverloadedError                           more pairs wait than max_queue allows
+├── DeadlineExceededError also a TimeoutError a call took longer than its timeout
+├── ForkedError                               a model that cannot be used in a forked child
 └── ClosedError                               the Reranker was closed
 """
 
@@ -42,6 +46,22 @@ class MissingExtraError(RerankError, ImportError):
 
 class ScoringError(RerankError):
     """The model answered with logits that cannot be sorted."""
+
+
+class OutOfMemoryError(ScoringError, MemoryError):
+    """The device's memory cannot hold what is to be scored."""
+
+
+class OverloadedError(RerankError):
+    """Too many pairs wait already: try again later."""
+
+
+class DeadlineExceededError(RerankError, TimeoutError):
+    """A call took longer than its timeout."""
+
+
+class ForkedError(RerankError):
+    """A model was loaded before a fork and cannot be used in the child."""
 
 
 class ClosedError(RerankError):

@@ -10,14 +10,16 @@ from os import PathLike
 from types import TracebackType
 from typing import Self, TypeVar
 
-from rerank_plugins.config import ActivationName, BackendName, DtypeName, RerankConfig
+from rerank_plugins.caching import ScoreCache, open_cache
+from rerank_plugins.caching.base import KeyMaker
+from rerank_plugins.config import ActivationName, BackendName, DtypeName, Fallback, LongDocuments, RerankConfig
 from rerank_plugins.errors import ClosedError, UnknownTextWarning
 from rerank_plugins.loading.folder import find_model
 from rerank_plugins.scoring import loaded
 from rerank_plugins.scoring.activations import choose_activation
 from rerank_plugins.scoring.encoding import PairEncoder
 from rerank_plugins.scoring.results import ResultMaker
-from rerank_plugins.scoring.scorer import Pair, ScoredPairs, Scorer
+from rerank_plugins.scoring.scorer import CacheAccess, Pair, ScoredPairs, Scorer
 from rerank_plugins.types import RankResult, ReportedList
 from rerank_plugins.validation import (
     check_documents,
@@ -40,8 +42,9 @@ class Reranker:
 
     Args:
         model: A folder, or a name on the Hub; None for the embedded model, which needs no download and no torch.
-        backend, device, dtype, max_length, activation, max_batch_tokens, revision, cache_folder, local_files_only,
-        token, trust_remote_code, onnx_file: See `RerankConfig`.
+        backend, device, dtype, max_length, activation, max_batch_tokens, long_documents, num_threads, max_queue,
+        timeout, fallback, cache, revision, cache_folder, local_files_only, token, trust_remote_code, onnx_file: See
+            `RerankConfig`.
 
     Raises:
         InvalidValueError: If an option has a wrong value, or the device is not there.
@@ -75,6 +78,12 @@ class Reranker:
         max_length: int = 512,
         activation: ActivationName | None = None,
         max_batch_tokens: int = 16_384,
+        long_documents: LongDocuments = "truncate",
+        num_threads: int | None = None,
+        max_queue: int = 100_000,
+        timeout: float | None = None,
+        fallback: Fallback | None = None,
+        cache: str | ScoreCache | None = None,
         revision: str | None = None,
         cache_folder: str | PathLike[str] | None = None,
         local_files_only: bool = False,
@@ -91,6 +100,12 @@ class Reranker:
                 max_length=max_length,
                 activation=activation,
                 max_batch_tokens=max_batch_tokens,
+                long_documents=long_documents,
+                num_threads=num_threads,
+                max_queue=max_queue,
+                timeout=timeout,
+                fallback=fallback,
+                cache=cache,
                 revision=revision,
                 cache_folder=plain_path(cache_folder),
                 local_files_only=local_files_only,
@@ -114,15 +129,27 @@ class Reranker:
         self._release = weakref.finalize(self, loaded.release, self._key)
         self._loaded = model
         encoder = PairEncoder(
-            model.tokenizer, model.template, max_length=config.max_length, max_positions=folder.declared.max_positions
+            model.tokenizer,
+            model.template,
+            max_length=config.max_length,
+            max_positions=folder.declared.max_positions,
+            long_documents=config.long_documents,
         )
-        self._scorer = Scorer(model, encoder, max_batch_tokens=config.max_batch_tokens)
+        self._scorer = Scorer(
+            model,
+            encoder,
+            max_batch_tokens=config.max_batch_tokens,
+            max_queue=config.max_queue,
+            timeout=config.timeout,
+            cache=_cache_access(config, model, encoder.max_length),
+            fallback=None if config.fallback is None else loaded.CpuFallback(folder, config),
+        )
         self._results = ResultMaker(folder.name, activate)
         self.config = config
         self.model = folder.name
         self.backend = folder.backend
-        self.device = model.backend.device
-        self.dtype = model.backend.dtype
+        self.device = model.backend.placement.device
+        self.dtype = model.backend.placement.dtype
         self.max_length = encoder.max_length
         self.activation = activation
 
@@ -145,7 +172,9 @@ class Reranker:
         Raises:
             InvalidTypeError: If the query or a document is no string, or the documents are no list.
             InvalidValueError: If the query is blank, or `top_n` or `score_threshold` is out of range.
-            ScoringError: If the model answers NaN or infinity.
+            ScoringError: If the model answers NaN or infinity, or the device's memory cannot hold a single pair.
+            OverloadedError: If more pairs than `max_queue` would wait.
+            DeadlineExceededError: If it takes longer than `timeout`.
             ClosedError: If this Reranker was closed.
 
         Example:
@@ -194,6 +223,16 @@ class Reranker:
         checked = check_pairs(pairs)
         with self._in_use() as scorer:
             return self._warned(await scorer.ascore(checked, lambda scored: self._results.scores(scored, start=start)))
+
+    def warmup(self) -> None:
+        """Score pairs of full length on every thread, so that the first caller does not pay for what happens once.
+
+        Raises:
+            OutOfMemoryError: If the device cannot hold one pair of full length.
+            ClosedError: If this Reranker was closed.
+        """
+        with self._in_use() as scorer:
+            scorer.warm_up()
 
     def close(self) -> None:
         """Give the model back; the last Reranker that shares it frees it. Closing twice is fine."""
@@ -251,6 +290,14 @@ class Reranker:
                 stacklevel=3,
             )
         return results
+
+
+def _cache_access(config: RerankConfig, model: loaded.LoadedModel, max_length: int) -> CacheAccess | None:
+    if config.cache is None:
+        return None
+    placement = model.backend.placement
+    parts = (model.digest, str(config.revision), type(model.backend).__name__, placement.dtype, str(max_length))
+    return CacheAccess(open_cache(config.cache), KeyMaker(*parts, config.long_documents))
 
 
 def _pairs(query: str, documents: Sequence[str]) -> list[Pair]:

@@ -35,13 +35,18 @@ class RerankReport:
         candidates: How many documents, or pairs, came in.
         kept: How many went out, after `score_threshold` and `top_n`.
         scored: How many pairs the model read: identical pairs are read once.
-        tokens: How many tokens it read, special tokens included, padding not.
+        cached: How many different pairs came from the cache.
+        windows: How many windows were read beyond one a pair, with `long_documents="windows"`.
+        tokens: How many tokens the model read, special tokens included, padding not.
+        padding: How many tokens were added to make neighbours in a batch equally long.
         truncated: How many documents were cut to fit `max_length`.
         truncated_queries: How many queries were cut, since they took over three quarters of `max_length`.
         unknown: How many texts the model's vocabulary hardly knows: more than half of their tokens are unknown.
+        fallback: Why the pairs were scored on the CPU instead of the device; None where they were not.
         seconds: Time of the whole call, waiting included.
-        tokenize_seconds: Time spent on turning texts into token ids.
-        forward_seconds: Time from the first batch handed to the model until its last answer.
+        queue_seconds: How long the first pair waited for its turn behind other callers.
+        tokenize_seconds: Time spent on looking pairs up in the cache and turning texts into token ids.
+        forward_seconds: Time from the first pair's turn until the model's last answer.
         error: Why the retriever's order was handed through instead of a ranking; None for a ranking.
     """
 
@@ -49,11 +54,16 @@ class RerankReport:
     candidates: int
     kept: int
     scored: int = 0
+    cached: int = 0
+    windows: int = 0
     tokens: int = 0
+    padding: int = 0
     truncated: int = 0
     truncated_queries: int = 0
     unknown: int = 0
+    fallback: str | None = None
     seconds: float = 0.0
+    queue_seconds: float = 0.0
     tokenize_seconds: float = 0.0
     forward_seconds: float = 0.0
     error: str | None = None

@@ -1,6 +1,7 @@
 """What every backend offers: batches of encoded pairs in, float32 logits out."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -13,26 +14,39 @@ Batch = Mapping[str, NDArray[np.int64]]
 Logits = NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a model runs, and how.
+
+    Attributes:
+        device: As torch spells devices.
+        dtype: What it computes in.
+        threads: How many threads run it; None for what its library does by itself.
+    """
+
+    device: str
+    dtype: str
+    threads: int | None
+
+
 class Backend(Protocol):
     """A loaded model.
 
     Attributes:
         inputs: Names of the arrays that `forward` asks for: `input_ids` and `attention_mask`, and what the model's
             own config adds: `token_type_ids`, `position_ids`, `segment_ids`.
-        device: Where it runs, as torch spells devices.
-        dtype: What it computes in.
+        placement: Where it runs.
         workers: How many `forward` calls it takes at once.
         pairs_per_batch: How many pairs a batch may have; None for as many as the token budget allows.
     """
 
     inputs: tuple[str, ...]
-    device: str
-    dtype: str
+    placement: Placement
     workers: int
     pairs_per_batch: int | None
 
-    def __init__(self, folder: ModelFolder, *, device: str, dtype: str) -> None:
-        """Load the model onto a device that `resolve` named.
+    def __init__(self, folder: ModelFolder, placement: Placement) -> None:
+        """Load the model where `place` put it.
 
         Raises:
             ModelNotFoundError: If a file is missing.
@@ -40,11 +54,11 @@ class Backend(Protocol):
         """
 
     @classmethod
-    def resolve(cls, config: RerankConfig) -> tuple[str, str]:
-        """Choose device and dtype for a configuration, `auto` included.
+    def place(cls, config: RerankConfig) -> Placement:
+        """Choose device, dtype and threads for a configuration, `auto` included.
 
         Raises:
-            InvalidValueError: If the device is not there, or the dtype does not work on it.
+            InvalidValueError: If the device is not there, or the dtype or the threads do not work on it.
         """
         ...
 
@@ -56,6 +70,10 @@ class Backend(Protocol):
 
         Returns:
             One float32 logit a pair, shape (pairs,).
+
+        Raises:
+            OutOfMemoryError: If the device's memory cannot hold the batch.
+            ForkedError: If the model was loaded before a fork that it does not survive.
         """
         ...
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from rerank_plugins.backends.base import Batch, Logits
+from rerank_plugins.backends.base import Batch, Logits, Placement
 from rerank_plugins.config import RerankConfig
 from rerank_plugins.errors import InvalidValueError, ModelNotFoundError, UnsupportedModelError
 from rerank_plugins.loading.folder import ModelFolder
@@ -27,11 +27,11 @@ class OnnxBackend:
 
     pairs_per_batch: int | None = 1
 
-    def __init__(self, folder: ModelFolder, *, device: str, dtype: str) -> None:
+    def __init__(self, folder: ModelFolder, placement: Placement) -> None:
         if folder.onnx_file is None:
             raise ModelNotFoundError(f"'{folder.path}' names no .onnx file to load.")
-        self.device, self.dtype = device, dtype
-        self.workers = _available_cores()
+        self.placement = placement
+        self.workers = placement.threads or 1
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -53,7 +53,7 @@ class OnnxBackend:
             )
 
     @classmethod
-    def resolve(cls, config: RerankConfig) -> tuple[str, str]:
+    def place(cls, config: RerankConfig) -> Placement:
         """Take the CPU, and the precision that is in the file."""
         if config.device not in ("auto", "cpu"):
             raise InvalidValueError(
@@ -64,7 +64,7 @@ class OnnxBackend:
                 f"An ONNX file computes in the precision it was exported in, got dtype={config.dtype!r}. Leave "
                 "dtype='auto', and choose another file with onnx_file=."
             )
-        return "cpu", "auto"
+        return Placement("cpu", "auto", config.num_threads or _available_cores())
 
     def forward(self, batch: Batch) -> Logits:
         """Run the session; see `Backend.forward`."""

@@ -1,11 +1,18 @@
 """Run a Hugging Face sequence classifier with torch, on a GPU or the CPU."""
 
 import inspect
+import os
 from typing import Any
 
-from rerank_plugins.backends.base import Batch, Logits
+from rerank_plugins.backends.base import Batch, Logits, Placement
 from rerank_plugins.config import RerankConfig
-from rerank_plugins.errors import InvalidValueError, ModelNotFoundError, UnsupportedModelError
+from rerank_plugins.errors import (
+    ForkedError,
+    InvalidValueError,
+    ModelNotFoundError,
+    OutOfMemoryError,
+    UnsupportedModelError,
+)
 from rerank_plugins.extras import extra
 from rerank_plugins.loading.folder import ModelFolder
 
@@ -25,44 +32,79 @@ class TorchBackend:
     workers = 1
     pairs_per_batch: int | None = None
 
-    def __init__(self, folder: ModelFolder, *, device: str, dtype: str) -> None:
-        self.device, self.dtype = device, dtype
-        self._model = _load(folder, _DTYPES[dtype]).eval().to(device)
-        # Some models crash on token types (ModernBERT), some have one row for them (XLM-RoBERTa).
-        accepted = inspect.signature(self._model.forward).parameters
-        typed = "token_type_ids" in accepted and getattr(self._model.config, "type_vocab_size", 0) > 1
-        self.inputs = ("input_ids", "attention_mask", *(["token_type_ids"] if typed else []))
+    def __init__(self, folder: ModelFolder, placement: Placement) -> None:
+        self.placement = placement
+        self._process = os.getpid()
+        self._model = load_classifier(folder, _DTYPES[placement.dtype]).to(placement.device)
+        self.inputs = accepted_inputs(self._model)
 
     @classmethod
-    def resolve(cls, config: RerankConfig) -> tuple[str, str]:
+    def place(cls, config: RerankConfig) -> Placement:
         """Take cuda, then mps, then the CPU; half precision on the first two."""
+        if config.num_threads is not None:
+            raise InvalidValueError(
+                f"num_threads={config.num_threads} is for the onnx backend: torch has one setting for the whole "
+                "process. Call torch.set_num_threads() yourself."
+            )
         device = _best_device() if config.device == "auto" else _checked(config.device)
         on_cpu = torch.device(device).type == "cpu"
         if config.dtype == "auto":
-            return device, "fp32" if on_cpu else "fp16"
+            return Placement(device, "fp32" if on_cpu else "fp16", None)
         if on_cpu and config.dtype != "fp32":
             raise InvalidValueError(
                 f"dtype={config.dtype!r} is slower than fp32 on the CPU, and less exact. Use dtype='fp32' or 'auto', a "
                 "GPU, or an int8 ONNX file."
             )
-        return device, config.dtype
+        return Placement(device, config.dtype, None)
 
     def forward(self, batch: Batch) -> Logits:
         """Run the model; see `Backend.forward`."""
-        with torch.inference_mode():
-            inputs = {name: torch.from_numpy(array).to(self.device) for name, array in batch.items()}
-            # Half-precision logits tie too easily: compare in float32.
-            logits: Logits = self._model(**inputs).logits.float().reshape(len(batch["input_ids"])).cpu().numpy()
+        if self._process != os.getpid():
+            raise ForkedError(
+                "This model was loaded with torch before the process forked, and neither torch's threads nor a GPU "
+                "work in a forked child. Load it in the child (without preload), or use an ONNX model."
+            )
+        try:
+            return self._forward(batch)
+        except torch.OutOfMemoryError as error:
+            pairs, tokens = batch["input_ids"].shape
+            raise OutOfMemoryError(
+                f"The memory of {self.placement.device} cannot hold {pairs} pairs of {tokens} tokens: {error}"
+            ) from error
+
+    @torch.inference_mode()
+    def _forward(self, batch: Batch) -> Logits:
+        inputs = {name: torch.from_numpy(array).to(self.placement.device) for name, array in batch.items()}
+        # Half-precision logits tie too easily: compare in float32.
+        logits: Logits = self._model(**inputs).logits.float().reshape(len(batch["input_ids"])).cpu().numpy()
         return logits
 
     def close(self) -> None:
         """Free the weights, on the device too."""
         del self._model
-        if torch.device(self.device).type == "cuda":
+        if torch.device(self.placement.device).type == "cuda":
             torch.cuda.empty_cache()
 
 
-def _load(folder: ModelFolder, dtype: torch.dtype) -> Any:
+def accepted_inputs(model: Any) -> tuple[str, ...]:
+    """Return what a classifier reads: some crash on token types (ModernBERT), some have one row for them (XLM-R)."""
+    accepted = inspect.signature(model.forward).parameters
+    typed = "token_type_ids" in accepted and getattr(model.config, "type_vocab_size", 0) > 1
+    return ("input_ids", "attention_mask", *(["token_type_ids"] if typed else []))
+
+
+def load_classifier(folder: ModelFolder, dtype: torch.dtype, *, attention: str | None = None) -> Any:
+    """Load a sequence classifier, ready to score.
+
+    Args:
+        folder: Its files.
+        dtype: What it computes in.
+        attention: Which implementation of attention, as transformers names them; None for its own choice.
+
+    Raises:
+        ModelNotFoundError: If there are no safetensors.
+        UnsupportedModelError: If the weights are not those of a classifier with one label.
+    """
     if not any(folder.path.glob("*.safetensors")):
         raise ModelNotFoundError(
             f"'{folder.name}' has no .safetensors weights in '{folder.path}'. If a download was cut short, load it "
@@ -74,6 +116,7 @@ def _load(folder: ModelFolder, dtype: torch.dtype) -> Any:
             model, info = AutoModelForSequenceClassification.from_pretrained(
                 folder.path,
                 dtype=dtype,
+                attn_implementation=attention,
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=folder.trust_remote_code,
@@ -83,7 +126,7 @@ def _load(folder: ModelFolder, dtype: torch.dtype) -> Any:
     except Exception as error:  # OSError, RuntimeError, SafetensorError, ...: whatever a broken checkpoint provokes
         raise UnsupportedModelError(f"'{folder.name}' cannot be loaded by transformers: {error}") from error
     _check_complete(folder.name, info)
-    return model
+    return model.eval()
 
 
 def _check_complete(name: str, info: dict[str, Any]) -> None:

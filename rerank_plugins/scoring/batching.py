@@ -1,4 +1,4 @@
-"""Sort pairs by length into batches under a token budget, and lay a batch out as arrays."""
+"""Lay a batch of pairs out as the arrays that a model asks for."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,32 +8,6 @@ from numpy.typing import NDArray
 from rerank_plugins.scoring.encoding import EncodedPair, PairTemplate
 
 Array = NDArray[np.int64]
-
-
-def plan_batches(lengths: Sequence[int], *, max_batch_tokens: int, pairs_per_batch: int | None) -> list[list[int]]:
-    """Group pairs of like length, the longest first.
-
-    Args:
-        lengths: Tokens of each pair.
-        max_batch_tokens: Tokens a batch may have, padding included; a longer pair gets a batch of its own.
-        pairs_per_batch: Pairs a batch may have; None for as many as the budget allows.
-
-    Returns:
-        Indexes into `lengths`, each exactly once.
-
-    Example:
-        >>> plan_batches([5, 9, 6, 10], max_batch_tokens=20, pairs_per_batch=None)
-        [[3, 1], [2, 0]]
-    """
-    batches: list[list[int]] = []
-    # Longest first: what does not fit into memory shows in the first batch, and the workers end together.
-    for index in sorted(range(len(lengths)), key=lambda each: -lengths[each]):
-        widest = lengths[batches[-1][0]] if batches else 0
-        full = not batches or len(batches[-1]) == pairs_per_batch or widest * (len(batches[-1]) + 1) > max_batch_tokens
-        if full:
-            batches.append([])
-        batches[-1].append(index)
-    return batches
 
 
 def lay_out(

@@ -1,4 +1,4 @@
-"""Turn (query, document) pairs into what a model reads: the query whole, the document cut to fit, and both said so."""
+"""Turn (query, document) pairs into what a model reads: the query whole, the document cut to fit or in windows."""
 
 import math
 from collections.abc import Sequence
@@ -7,10 +7,13 @@ from typing import NamedTuple
 
 from tokenizers import Encoding, Tokenizer
 
-from rerank_plugins.scoring.tokenization import TextTokenizer, TokenizedText
+from rerank_plugins.config import LongDocuments
+from rerank_plugins.scoring.tokenization import Span, TextTokenizer, TokenizedText
 
 # Over half of a text unknown: the model sees its length and little else.
 MOSTLY_UNKNOWN = 0.5
+# The share of a window that the next one repeats: what stands at the end of one stands whole in the other.
+_OVERLAP = 0.25
 
 
 class SpecialTokens(NamedTuple):
@@ -56,6 +59,7 @@ class EncodedPair:
         length: Tokens of the pair, special tokens included.
         query_truncated: Whether the query was cut.
         document_truncated: Whether the document was cut.
+        span: The characters of the document that this is a window of; None where it is read as one.
     """
 
     query: tuple[int, ...]
@@ -63,25 +67,21 @@ class EncodedPair:
     length: int
     query_truncated: bool
     document_truncated: bool
-
-    @property
-    def truncated(self) -> bool:
-        """Whether the model sees only a part of the pair."""
-        return self.query_truncated or self.document_truncated
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedPairs:
-    """Encoded pairs in the caller's order.
+    """Encoded pairs.
 
     Attributes:
-        pairs: The pairs.
-        truncated_queries: How many different queries were cut.
+        pairs: What the model reads, in the caller's order; a long document in windows is several.
+        owners: Which of the caller's pairs each belongs to.
         unknown: How many texts the vocabulary hardly knows.
     """
 
     pairs: list[EncodedPair]
-    truncated_queries: int
+    owners: list[int]
     unknown: int
 
 
@@ -96,15 +96,23 @@ class PairEncoder:
         max_length: Tokens of a pair, special tokens included.
         max_positions: How many positions the model has, for the pair or, where they restart, for each segment; None
             for no limit.
+        long_documents: Whether a document that does not fit is cut, or read in windows that overlap.
 
     Attributes:
         max_length: Tokens of a pair, after the model's own limit.
     """
 
     def __init__(
-        self, tokenizer: TextTokenizer, template: PairTemplate, *, max_length: int, max_positions: int | None
+        self,
+        tokenizer: TextTokenizer,
+        template: PairTemplate,
+        *,
+        max_length: int,
+        max_positions: int | None,
+        long_documents: LongDocuments = "truncate",
     ) -> None:
         self.template = template
+        self._in_windows = long_documents == "windows"
         self._tokenizer = tokenizer
         limit = math.inf if max_positions is None else max_positions
         query_special = len(template.prefix.ids) + template.boundary
@@ -117,25 +125,46 @@ class PairEncoder:
     def encode(self, pairs: Sequence[tuple[str, str]]) -> EncodedPairs:
         """Encode pairs in their order; a text that occurs more than once is tokenized once."""
         texts = list(dict.fromkeys(text for pair in pairs for text in pair))
-        tokenized = dict(zip(texts, self._tokenizer.encode(texts, enough=self._room), strict=True))
+        tokenized = dict(zip(texts, self._tokenize(texts), strict=True))
+        readings = [self._fit(tokenized[query], tokenized[document]) for query, document in pairs]
         return EncodedPairs(
-            pairs=[self._fit(tokenized[query], tokenized[document]) for query, document in pairs],
-            truncated_queries=sum(
-                len(tokenized[query].ids) > self._query_room for query in {query for query, _ in pairs}
-            ),
+            pairs=[each for reading in readings for each in reading],
+            owners=[place for place, reading in enumerate(readings) for _ in reading],
             unknown=sum(each.unknown > MOSTLY_UNKNOWN for each in tokenized.values()),
         )
 
-    def _fit(self, query: TokenizedText, document: TokenizedText) -> EncodedPair:
+    def _tokenize(self, texts: list[str]) -> list[TokenizedText]:
+        if self._in_windows:
+            return self._tokenizer.encode_with_spans(texts)
+        return self._tokenizer.encode(texts, enough=self._room)
+
+    def _fit(self, query: TokenizedText, document: TokenizedText) -> list[EncodedPair]:
         query_ids = query.ids[: self._query_room]
-        document_ids = document.ids[: min(self._document_room, self._room - len(query_ids))]
-        return EncodedPair(
-            query=query_ids,
-            document=document_ids,
-            length=len(query_ids) + len(document_ids) + self.template.special,
-            query_truncated=len(query_ids) < len(query.ids),
-            document_truncated=len(document_ids) < len(document.ids),
-        )
+        query_truncated = len(query_ids) < len(query.ids)
+        room = min(self._document_room, self._room - len(query_ids))
+        fixed = len(query_ids) + self.template.special
+        if document.spans is None or len(document.ids) <= room:
+            ids = document.ids[:room]
+            truncated = len(ids) < len(document.ids)
+            return [EncodedPair(query_ids, ids, fixed + len(ids), query_truncated, truncated)]
+        spans = document.spans
+        return [
+            EncodedPair(
+                query_ids,
+                document.ids[start : start + room],
+                fixed + room,
+                query_truncated,
+                document_truncated=False,
+                span=(spans[start][0], spans[start + room - 1][1]),
+            )
+            for start in _window_starts(len(document.ids), room)
+        ]
+
+
+def _window_starts(tokens: int, room: int) -> list[int]:
+    """Where windows of `room` tokens start; the last one ends with the document, and is as full as the others."""
+    last = tokens - room
+    return [*range(0, last, max(1, int(room * (1 - _OVERLAP)))), last]
 
 
 def read_template(tokenizer: TextTokenizer, pair_encoding: str) -> PairTemplate:

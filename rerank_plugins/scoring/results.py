@@ -31,13 +31,14 @@ class ResultMaker:
             start: When the call began, on `time.perf_counter`.
         """
         # Python's sort is stable: ties keep the caller's order.
-        order = sorted(range(len(scored.logits)), key=lambda index: -scored.logits[index])
+        order = sorted(range(len(scored.scores)), key=lambda index: -scored.scores[index].logit)
         results = [
             RankResult(
                 index=index,
-                score=self._activate(scored.logits[index]),
-                logit=scored.logits[index],
-                truncated=scored.pairs[index].truncated,
+                score=self._activate(scored.scores[index].logit),
+                logit=scored.scores[index].logit,
+                truncated=scored.scores[index].query_truncated or scored.scores[index].document_truncated,
+                span=scored.scores[index].span,
             )
             for index in order
         ]
@@ -46,20 +47,27 @@ class ResultMaker:
 
     def scores(self, scored: ScoredPairs, *, start: float) -> ReportedList[float]:
         """Return the activated scores in the caller's order."""
-        scores = [self._activate(logit) for logit in scored.logits]
+        scores = [self._activate(score.logit) for score in scored.scores]
         return ReportedList(scores, self._report(scored, len(scores), start))
 
     def _report(self, scored: ScoredPairs, kept: int, start: float) -> RerankReport:
         return RerankReport(
             model=self._model,
-            candidates=len(scored.logits),
+            candidates=len(scored.scores),
             kept=kept,
             scored=scored.scored,
+            cached=scored.cached,
+            windows=scored.windows,
             tokens=scored.tokens,
-            truncated=sum(pair.document_truncated for pair in scored.pairs),
-            truncated_queries=scored.truncated_queries,
+            padding=scored.padding,
+            truncated=sum(score.document_truncated for score in scored.scores),
+            truncated_queries=len(
+                {query for (query, _), score in zip(scored.pairs, scored.scores, strict=True) if score.query_truncated}
+            ),
             unknown=scored.unknown,
+            fallback=scored.fallback,
             seconds=time.perf_counter() - start,
+            queue_seconds=scored.queue_seconds,
             tokenize_seconds=scored.tokenize_seconds,
             forward_seconds=scored.forward_seconds,
         )

@@ -1,19 +1,19 @@
-"""Score pairs: encode, batch, run, and put the logits back into the caller's order."""
+"""Score pairs: look them up, encode the others, have them scored, and put all back into the caller's order."""
 
 import asyncio
 import math
-import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import wait
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
 
-from rerank_plugins.backends.base import Logits
-from rerank_plugins.errors import ScoringError
-from rerank_plugins.scoring.batching import plan_batches
-from rerank_plugins.scoring.encoding import EncodedPair, EncodedPairs, PairEncoder
+from rerank_plugins.caching.base import KeyMaker, PairScore, ScoreCache
+from rerank_plugins.errors import DeadlineExceededError, OutOfMemoryError, ScoringError
+from rerank_plugins.scoring.encoding import EncodedPairs, PairEncoder
 from rerank_plugins.scoring.loaded import LoadedModel
+from rerank_plugins.scoring.scheduler import Request
 
 Pair = tuple[str, str]
 T = TypeVar("T")
@@ -21,27 +21,43 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ScoredPairs:
-    """Logits in the caller's order, with what it took to get them.
+    """What was said of each pair, with what it took.
 
     Attributes:
-        logits: One a pair.
-        pairs: What the model read of each pair.
+        pairs: The pairs.
+        scores: One a pair.
         scored: How many pairs the model read; identical ones are read once.
-        tokens: How many tokens it read.
-        truncated_queries: How many different queries were cut.
+        cached: How many came from the cache.
+        windows: How many windows the pairs were read in, beyond one each.
+        tokens: How many tokens the model read.
+        padding: How many more it was given, to make neighbours in a batch equally long.
         unknown: How many texts the vocabulary hardly knows.
-        tokenize_seconds: Time until the first batch was ready.
-        forward_seconds: Time from there to the last logit.
+        queue_seconds: How long the first pair waited for its turn.
+        tokenize_seconds: Time until the pairs were ready to be scored, looking them up included.
+        forward_seconds: Time from there to the last logit, waiting excluded.
+        fallback: Why the pairs were scored on the CPU; None where they were not.
     """
 
-    logits: list[float]
-    pairs: list[EncodedPair]
+    pairs: Sequence[Pair]
+    scores: list[PairScore]
     scored: int
+    cached: int
+    windows: int
     tokens: int
-    truncated_queries: int
+    padding: int
     unknown: int
+    queue_seconds: float
     tokenize_seconds: float
     forward_seconds: float
+    fallback: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CacheAccess:
+    """A cache, and how one model's pairs are named in it."""
+
+    cache: ScoreCache
+    keys: KeyMaker
 
 
 class Scorer:
@@ -51,140 +67,169 @@ class Scorer:
         model: The model.
         encoder: How pairs are encoded for it.
         max_batch_tokens: Tokens a batch may have, padding included.
+        max_queue: Pairs of all callers that may wait.
+        timeout: Seconds that a call may take; None for any.
+        cache: Where scores are kept; None for nowhere.
+        fallback: Loads the same model on the CPU, for what the device's memory cannot hold; None to give up.
     """
 
-    def __init__(self, model: LoadedModel, encoder: PairEncoder, *, max_batch_tokens: int) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        encoder: PairEncoder,
+        *,
+        max_batch_tokens: int,
+        max_queue: int,
+        timeout: float | None,
+        cache: CacheAccess | None,
+        fallback: Callable[[], LoadedModel] | None,
+    ) -> None:
         self._model = model
         self._encoder = encoder
         self._max_batch_tokens = max_batch_tokens
+        self._max_queue = max_queue
+        self._timeout = timeout
+        self._cache = cache
+        self._fallback = fallback
 
     def score(self, pairs: Sequence[Pair], then: Callable[[ScoredPairs], T]) -> T:
         """Score pairs, waiting for the answer.
 
         Args:
             pairs: The pairs.
-            then: What makes the answer of the scores; it runs on one of the model's threads.
+            then: What makes the answer of the scores.
 
         Raises:
             ScoringError: If a logit is NaN or infinite.
+            OutOfMemoryError: If the device's memory cannot hold a single pair, and there is no fallback.
+            OverloadedError: If too many pairs wait already.
+            DeadlineExceededError: If it takes longer than the timeout.
         """
-        call = _Call(then)
+        deadline = self._deadline()
+        work = self._begin(pairs)
         try:
-            self._start(pairs, call)
-            return call.answer.result()
-        finally:
-            call.answer.cancel()
+            self._have_scored(work, self._model, deadline)
+        except OutOfMemoryError as error:
+            self._have_scored(work, self._other_model(work, error), deadline)
+        return then(work.finish())
 
     async def ascore(self, pairs: Sequence[Pair], then: Callable[[ScoredPairs], T]) -> T:
-        """Do what `score` does without blocking the event loop; a cancelled caller's waiting batches are dropped."""
-        call = _Call(then)
+        """Do what `score` does without blocking the event loop; a cancelled caller's waiting pairs are dropped."""
+        deadline = self._deadline()
+        work = await asyncio.to_thread(self._begin, pairs)
         try:
-            await asyncio.to_thread(self._start, pairs, call)
-            return await asyncio.wrap_future(call.answer)
-        finally:
-            call.answer.cancel()
+            await self._ahave_scored(work, self._model, deadline)
+        except OutOfMemoryError as error:
+            model = await asyncio.to_thread(self._other_model, work, error)
+            await self._ahave_scored(work, model, deadline)
+        return await asyncio.to_thread(lambda: then(work.finish()))
 
-    def _start(self, pairs: Sequence[Pair], call: "_Call[T]") -> None:
-        start = time.perf_counter()
-        unique = {pair: place for place, pair in enumerate(dict.fromkeys(pairs))}
-        encoded = self._encoder.encode(list(unique))
-        batches = plan_batches(
-            [pair.length for pair in encoded.pairs],
-            max_batch_tokens=self._max_batch_tokens,
-            pairs_per_batch=self._model.backend.pairs_per_batch,
-        )
-        work = _Work([unique[pair] for pair in pairs], encoded, batches, time.perf_counter() - start)
-        if not call.answer.cancelled():
-            call.run(work, self._model)
+    def warm_up(self) -> None:
+        """Score one pair of full length on each of the backend's threads."""
+        (pair,) = self._encoder.encode([("a", "a " * self._encoder.max_length)]).pairs[:1]
+        request = Request([pair] * self._model.backend.workers, max_batch_tokens=self._max_batch_tokens)
+        self._model.scheduler.submit(request, max_queue=self._max_queue)
+        request.done.result()
+
+    def _begin(self, pairs: Sequence[Pair]) -> "_Work":
+        return _Work(pairs, self._encoder, self._cache)
+
+    def _other_model(self, work: "_Work", error: OutOfMemoryError) -> LoadedModel:
+        if self._fallback is None:
+            raise error
+        work.fallback = str(error)
+        return self._fallback()
+
+    def _have_scored(self, work: "_Work", model: LoadedModel, deadline: float) -> None:
+        request = work.request(self._max_batch_tokens)
+        model.scheduler.submit(request, max_queue=self._max_queue)
+        try:
+            wait((request.done,), None if math.isinf(deadline) else deadline - time.perf_counter())
+            self._check_deadline(request)
+        finally:
+            model.scheduler.withdraw(request)
+
+    async def _ahave_scored(self, work: "_Work", model: LoadedModel, deadline: float) -> None:
+        request, loop, done = work.request(self._max_batch_tokens), asyncio.get_running_loop(), asyncio.Event()
+
+        def tell(_: object) -> None:
+            with suppress(RuntimeError):  # The loop may be closed by now.
+                loop.call_soon_threadsafe(done.set)
+
+        model.scheduler.submit(request, max_queue=self._max_queue)
+        try:
+            request.done.add_done_callback(tell)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), None if math.isinf(deadline) else deadline - time.perf_counter())
+            self._check_deadline(request)
+        finally:
+            model.scheduler.withdraw(request)
+
+    def _check_deadline(self, request: Request) -> None:
+        if not request.done.done():
+            raise DeadlineExceededError(
+                f"{len(request.pairs)} pairs were not scored within timeout={self._timeout:g} seconds. Allow more, "
+                "send fewer documents, or shorten max_length."
+            )
+        request.done.result()
+
+    def _deadline(self) -> float:
+        return math.inf if self._timeout is None else time.perf_counter() + self._timeout
 
 
 class _Work:
-    """One call's pairs: unique ones in batches, and the way back to the caller's order."""
+    """One call's pairs: identical ones once, those that the cache knows left out, and the way back."""
 
-    def __init__(
-        self, places: list[int], encoded: EncodedPairs, batches: list[list[int]], tokenize_seconds: float
-    ) -> None:
-        self.places = places
-        self.encoded = encoded
-        self.batches = batches
-        self._tokenize_seconds = tokenize_seconds
+    def __init__(self, pairs: Sequence[Pair], encoder: PairEncoder, cache: CacheAccess | None) -> None:
+        start = time.perf_counter()
+        self.fallback: str | None = None
+        self._pairs, self._cache = pairs, cache
+        unique = list(dict.fromkeys(pairs))
+        self._keys = {} if cache is None else {pair: cache.keys.key(*pair) for pair in unique}
+        known = [None] * len(unique) if cache is None else cache.cache.get_many(list(self._keys.values()))
+        self._scores: dict[Pair, PairScore | None] = dict(zip(unique, known, strict=True))
+        self._missing = [pair for pair, score in self._scores.items() if score is None]
+        self._encoded = encoder.encode(self._missing)
+        self._tokenize_seconds = time.perf_counter() - start
+
+    def request(self, max_batch_tokens: int) -> Request:
+        """Make what is handed to the scheduler."""
         self._submitted = time.perf_counter()
+        self._request = Request(self._encoded.pairs, max_batch_tokens=max_batch_tokens)
+        return self._request
 
-    def finish(self, outputs: Sequence[Logits]) -> ScoredPairs:
-        """Undo the batching and the merging of identical pairs."""
-        forward_seconds = time.perf_counter() - self._submitted
-        pairs = self.encoded.pairs
-        logits = [math.nan] * len(pairs)
-        for batch, output in zip(self.batches, outputs, strict=True):
-            for place, logit in zip(batch, output.tolist(), strict=True):
-                logits[place] = logit
-        _check_finite(logits)
+    def finish(self) -> ScoredPairs:
+        """Keep the new scores, and put all into the caller's order."""
+        request, encoded = self._request, self._encoded
+        forward_seconds = time.perf_counter() - self._submitted - request.queue_seconds
+        _check_finite(request.logits.tolist())
+        new = dict(zip(self._missing, _best(encoded, request.logits.tolist()), strict=True))
+        if self._cache is not None and self.fallback is None:  # The CPU computes in another precision.
+            self._cache.cache.set_many({self._keys[pair]: score for pair, score in new.items()})
+        found = {pair: score for pair, score in self._scores.items() if score is not None} | new
         return ScoredPairs(
-            logits=[logits[place] for place in self.places],
-            pairs=[pairs[place] for place in self.places],
-            scored=len(pairs),
-            tokens=sum(pair.length for pair in pairs),
-            truncated_queries=self.encoded.truncated_queries,
-            unknown=self.encoded.unknown,
+            pairs=self._pairs,
+            scores=[found[pair] for pair in self._pairs],
+            scored=len(self._missing),
+            cached=len(self._scores) - len(self._missing),
+            windows=len(encoded.pairs) - len(self._missing),
+            tokens=sum(pair.length for pair in encoded.pairs),
+            padding=request.padding,
+            unknown=encoded.unknown,
+            queue_seconds=request.queue_seconds,
             tokenize_seconds=self._tokenize_seconds,
             forward_seconds=forward_seconds,
+            fallback=self.fallback,
         )
 
 
-class _Call(Generic[T]):
-    """One call on its way: its batches, and the one future that answers when the last of them is done.
-
-    One future however many batches there are, so that an event loop is woken once. Cancelling it takes back the
-    batches that nobody has begun.
-    """
-
-    def __init__(self, then: Callable[[ScoredPairs], T]) -> None:
-        self.answer: Future[T] = Future()
-        self._then = then
-        self._lock = threading.Lock()
-        self._settled = False
-
-    def run(self, work: _Work, model: LoadedModel) -> None:
-        """Queue all batches."""
-        self._work = work
-        self._batches = [model.submit([work.encoded.pairs[place] for place in batch]) for batch in work.batches]
-        self._waiting = len(self._batches)
-        if not self._batches:
-            self._settle(self._finish)
-        for batch in self._batches:
-            batch.add_done_callback(self._one_is_done)
-        self.answer.add_done_callback(self._take_back)
-
-    def _one_is_done(self, batch: "Future[Logits]") -> None:
-        if batch.cancelled():
-            return
-        with self._lock:
-            self._waiting -= 1
-            last = self._waiting == 0
-        if last or batch.exception() is not None:
-            self._settle(self._finish if batch.exception() is None else batch.result)
-
-    def _finish(self) -> T:
-        return self._then(self._work.finish([batch.result() for batch in self._batches]))
-
-    def _settle(self, make: Callable[[], object]) -> None:
-        """Answer with what is made, or with what it raises; only the first time, and not if it was cancelled."""
-        with self._lock:
-            if self._settled:
-                return
-            self._settled = True
-        if not self.answer.set_running_or_notify_cancel():
-            return
-        try:
-            made = make()
-        except BaseException as error:  # noqa: BLE001  (the caller gets it, whatever it is)
-            self.answer.set_exception(error)
-        else:
-            self.answer.set_result(made)  # type: ignore[arg-type]  # `batch.result` is used for what it raises
-
-    def _take_back(self, _: object) -> None:
-        for batch in self._batches:
-            batch.cancel()
+def _best(encoded: EncodedPairs, logits: list[float]) -> list[PairScore]:
+    """Give each pair the score of its best window; the first of equals, as a reader would."""
+    best: dict[int, PairScore] = {}
+    for owner, pair, logit in zip(encoded.owners, encoded.pairs, logits, strict=True):
+        if owner not in best or logit > best[owner].logit:
+            best[owner] = PairScore(logit, pair.query_truncated, pair.document_truncated, pair.span)
+    return list(best.values())
 
 
 def _check_finite(logits: list[float]) -> None:

@@ -18,12 +18,23 @@ _CHARACTERS_A_TOKEN = 16
 _OLDER_VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spm.model")
 
 
+# The characters `[start, end)` of a text.
+Span = tuple[int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class TokenizedText:
-    """A text's token ids, without special tokens, all or more than enough; `unknown` is the share of unknown ones."""
+    """A text's tokens.
+
+    Attributes:
+        ids: Their ids, without special tokens: all, or more than enough.
+        unknown: The share of tokens that are unknown.
+        spans: Where each token stands in the text; None unless asked for.
+    """
 
     ids: tuple[int, ...]
     unknown: float
+    spans: tuple[Span, ...] | None = None
 
 
 class TextTokenizer:
@@ -64,14 +75,23 @@ class TextTokenizer:
             ids[place] = whole
         return [self._tokenized(each) for each in ids]
 
+    def encode_with_spans(self, texts: Sequence[str]) -> list[TokenizedText]:
+        """Tokenize texts whole, and keep where each token stands."""
+        encodings = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [self._tokenized(each.ids, each.offsets) for each in encodings]
+
     def _encode(self, texts: list[str]) -> list[list[int]]:
         return [encoding.ids for encoding in self.tokenizer.encode_batch(texts, add_special_tokens=False)]
 
-    def _tokenized(self, ids: list[int]) -> TokenizedText:
+    def _tokenized(self, ids: list[int], spans: list[Span] | None = None) -> TokenizedText:
         if not self._spelling.keys().isdisjoint(ids):
+            if spans is not None:
+                spans = [
+                    span for token, span in zip(ids, spans, strict=True) for _ in self._spelling.get(token, (token,))
+                ]
             ids = [piece for token in ids for piece in self._spelling.get(token, (token,))]
         unknown = ids.count(self._unknown_id) / len(ids) if ids and self._unknown_id is not None else 0.0
-        return TokenizedText(tuple(ids), unknown)
+        return TokenizedText(tuple(ids), unknown, None if spans is None else tuple(spans))
 
 
 def load_tokenizer(name: str, folder: Path) -> TextTokenizer:

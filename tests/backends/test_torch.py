@@ -60,6 +60,7 @@ def test_models_that_load_at_once_keep_their_own_precision(model_folder: Callabl
     from concurrent.futures import ThreadPoolExecutor
 
     from rerank_plugins import RerankConfig
+    from rerank_plugins.backends.base import Placement
     from rerank_plugins.backends.torch import TorchBackend
     from rerank_plugins.loading.folder import find_model
 
@@ -68,7 +69,7 @@ def test_models_that_load_at_once_keep_their_own_precision(model_folder: Callabl
     before = torch.get_default_dtype(), torch.nn.init.normal_
     with ThreadPoolExecutor(4) as threads:
         loads = [
-            threads.submit(TorchBackend, folders[place % 2], device="cpu", dtype=dtype)
+            threads.submit(TorchBackend, folders[place % 2], Placement("cpu", dtype, None))
             for place, dtype in enumerate(wanted)
         ]
         found = [{weight.dtype for weight in load.result()._model.parameters()} for load in loads]

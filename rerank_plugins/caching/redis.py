@@ -1,0 +1,100 @@
+"""Scores kept in Redis, shared by many processes and machines."""
+
+import logging
+import struct
+import time
+from collections.abc import Mapping, Sequence
+
+from rerank_plugins.caching.base import PairScore
+from rerank_plugins.extras import extra
+
+with extra("redis", provides="redis"):
+    from redis import Redis
+    from redis.backoff import NoBackoff
+    from redis.exceptions import RedisError
+    from redis.retry import Retry
+
+logger = logging.getLogger(__name__)
+
+# A score as bytes: logit, the two truncations and whether there is a span, the span.
+_FORMAT = struct.Struct("<fB2I")
+# After a failure Redis is left alone for so many seconds: a call waits for it once, not again and again.
+_PAUSE = 1.0
+
+
+class RedisCache:
+    """A cache in Redis. Where Redis is slow or down, scoring goes on without it.
+
+    Args:
+        url: Where it is: redis://host:6379/0, rediss:// for TLS, unix:// for a socket.
+        namespace: What keys begin with, so that applications can share a server.
+        ttl: Seconds that a score is kept.
+        timeout: Seconds to wait for an answer.
+
+    Attributes:
+        failures: How often Redis did not answer.
+
+    Example:
+        >>> reranker = Reranker(cache=RedisCache("redis://localhost:6379/0", ttl=3600))
+    """
+
+    def __init__(self, url: str, *, namespace: str = "rerank", ttl: int = 86_400, timeout: float = 0.1) -> None:
+        self._arguments = {"url": url, "namespace": namespace, "ttl": ttl, "timeout": timeout}
+        # A retry would make the caller wait longer than the timeout.
+        self._client = Redis.from_url(
+            url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
+        )
+        self._prefix = namespace.encode() + b":"
+        self._ttl = ttl
+        self._silent_until = 0.0
+        self.failures = 0
+
+    def get_many(self, keys: Sequence[bytes]) -> list[PairScore | None]:
+        """Look scores up with one MGET; see `ScoreCache.get_many`."""
+        if not keys or self._is_silent():
+            return [None] * len(keys)
+        try:
+            found = self._client.mget([self._prefix + key for key in keys])
+        except RedisError as error:
+            self._failed(error)
+            return [None] * len(keys)
+        return [_unpack(each) if isinstance(each, bytes) else None for each in found]
+
+    def set_many(self, scores: Mapping[bytes, PairScore]) -> None:
+        """Keep scores with one pipeline; see `ScoreCache.set_many`."""
+        if not scores or self._is_silent():
+            return
+        try:
+            with self._client.pipeline(transaction=False) as pipeline:
+                for key, score in scores.items():
+                    pipeline.set(self._prefix + key, _pack(score), ex=self._ttl)
+                pipeline.execute()
+        except RedisError as error:
+            self._failed(error)
+
+    def __reduce__(self) -> tuple[object, tuple[dict[str, object]]]:
+        return _rebuild, (self._arguments,)
+
+    def _is_silent(self) -> bool:
+        return time.monotonic() < self._silent_until
+
+    def _failed(self, error: RedisError) -> None:
+        self.failures += 1
+        self._silent_until = time.monotonic() + _PAUSE
+        logger.warning("Redis did not answer (%s); scoring goes on without it.", type(error).__name__)
+
+
+def _rebuild(arguments: dict[str, object]) -> RedisCache:
+    return RedisCache(**arguments)  # type: ignore[arg-type]  # what __init__ was given
+
+
+def _pack(score: PairScore) -> bytes:
+    flags = score.query_truncated | score.document_truncated << 1 | (score.span is not None) << 2
+    return _FORMAT.pack(score.logit, flags, *(score.span or (0, 0)))
+
+
+def _unpack(data: bytes) -> PairScore | None:
+    if len(data) != _FORMAT.size:  # Another program's, or another version's.
+        return None
+    logit, flags, start, end = _FORMAT.unpack(data)
+    return PairScore(logit, bool(flags & 1), bool(flags & 2), (start, end) if flags & 4 else None)

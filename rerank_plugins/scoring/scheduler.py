@@ -1,0 +1,274 @@
+"""Mix the pairs of all callers into full batches, in turns, and answer each caller as soon as its own are done."""
+
+import atexit
+import threading
+import time
+import weakref
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+import numpy as np
+
+from rerank_plugins.backends.base import Logits
+from rerank_plugins.errors import ClosedError, OutOfMemoryError, OverloadedError
+from rerank_plugins.forks import reset_after_fork
+from rerank_plugins.scoring.encoding import EncodedPair
+
+# How a batch of pairs is scored.
+Run = Callable[[Sequence[EncodedPair]], Logits]
+# A pair that waits: whose it is, and its place among theirs.
+_Slot = tuple["Request", int]
+
+# The share of a batch's width that a pair may leave empty.
+_MAX_PADDING = 0.05
+
+
+class Request:
+    """One caller's pairs on their way through the scheduler.
+
+    Args:
+        pairs: The pairs.
+        max_batch_tokens: Tokens that a batch with them may have, padding included.
+
+    Attributes:
+        logits: One a pair, in their order, when `done` is.
+        done: Answers when all pairs are scored, or with what scoring failed with.
+        queue_seconds: How long the first pair waited.
+        padding: Tokens that were added to these pairs to make them as long as their neighbours.
+    """
+
+    def __init__(self, pairs: Sequence[EncodedPair], *, max_batch_tokens: int) -> None:
+        self.pairs = pairs
+        self.max_batch_tokens = max_batch_tokens
+        self.logits: Logits = np.full(len(pairs), np.nan, dtype=np.float32)
+        self.done: Future[None] = Future()
+        self.done.set_running_or_notify_cancel()  # `Scheduler.withdraw` cancels; from here on nothing else can.
+        self.queue_seconds = 0.0
+        self.padding = 0
+        # How many tokens this caller was given, counted from the turn in which it came.
+        self.turn = 0
+        # Shortest first: the longest one is taken off the end.
+        self._places = sorted(range(len(pairs)), key=lambda place: pairs[place].length)
+        self._lengths = [pairs[place].length for place in self._places]
+        self._missing = len(pairs)
+        self._submitted = time.perf_counter()
+        self._begun = False
+
+    @property
+    def waiting(self) -> int:
+        """How many pairs nobody has begun."""
+        return len(self._places)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest pair that waits."""
+        return self._lengths[-1]
+
+    def take(self, width: int, count: int) -> list[int]:
+        """Take up to `count` waiting pairs that fill `width` tokens, or nearly, the longest first."""
+        end = bisect_right(self._lengths, width)
+        start = max(bisect_left(self._lengths, int(width * (1 - _MAX_PADDING))), end - count)
+        taken, lengths = self._places[start:end][::-1], self._lengths[start:end]
+        del self._places[start:end], self._lengths[start:end]
+        self.turn += sum(lengths)
+        self.padding += width * len(lengths) - sum(lengths)
+        if taken and not self._begun:
+            self._begun = True
+            self.queue_seconds = time.perf_counter() - self._submitted
+        return taken
+
+    def drop(self) -> int:
+        """Let go of what waits, and return how many pairs that were."""
+        dropped = len(self._places)
+        self._places.clear()
+        self._lengths.clear()
+        return dropped
+
+    def store(self, places: Sequence[int], logits: Logits) -> bool:
+        """Keep logits; whether they were the last ones."""
+        self.logits[list(places)] = logits
+        self._missing -= len(places)
+        return self._missing == 0
+
+
+class Scheduler:
+    """A bounded queue in front of a backend.
+
+    Callers take turns: the one that was given the fewest tokens so far comes next, counted from when it came
+    (start-time fair queueing: Goyal, Vin and Cheng, SIGCOMM 1996), so that 1,000 documents do not hold up 5. A batch
+    begins with that caller's longest pair and is filled with pairs of like length, its own first.
+
+    Args:
+        run: Scores a batch; called from `workers` threads at once.
+        workers: How many threads.
+        pairs_per_batch: Pairs a batch may have; None for as many as the callers' budgets allow.
+    """
+
+    def __init__(self, run: Run, *, workers: int, pairs_per_batch: int | None) -> None:
+        self._run = run
+        self._workers = workers
+        self._pairs_per_batch = pairs_per_batch
+        # Tokens of a batch that the device's memory is known to hold; None before it ran out.
+        self._budget: int | None = None
+        self._start()
+        _living.add(self)
+        # Threads do not survive a fork, and a lock may be held by one of them.
+        reset_after_fork(self, Scheduler._start)
+
+    def _start(self) -> None:
+        self._changed = threading.Condition()
+        self._requests: list[Request] = []
+        self._waiting = 0
+        self._turn = 0
+        self._threads: list[threading.Thread] = []
+        self._closed = False
+
+    def submit(self, request: Request, *, max_queue: int) -> None:
+        """Queue a caller's pairs.
+
+        Args:
+            request: The pairs; without any it is done at once.
+            max_queue: How many pairs may wait, these included; a request that finds nobody waiting is always taken.
+
+        Raises:
+            OverloadedError: If the queue is full.
+            ClosedError: If the scheduler was closed.
+        """
+        if not request.pairs:
+            request.done.set_result(None)
+            return
+        with self._changed:
+            if self._closed:
+                raise ClosedError("The model was freed, or the process is ending: nothing can be scored any more.")
+            if self._waiting and self._waiting + len(request.pairs) > max_queue:
+                raise OverloadedError(
+                    f"{self._waiting} pairs wait to be scored, and {len(request.pairs)} more are over max_queue="
+                    f"{max_queue}. Try again later, or raise max_queue."
+                )
+            request.turn = self._turn
+            self._requests.append(request)
+            self._waiting += len(request.pairs)
+            self._wake()
+
+    def withdraw(self, request: Request) -> None:
+        """Take a caller's waiting pairs out of the queue; those that are being scored are scored for nobody."""
+        with self._changed:
+            self._waiting -= request.drop()
+            if request in self._requests:
+                self._requests.remove(request)
+
+    def close(self) -> None:
+        """Let the threads end when they have scored what they are at."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the threads to end, `timeout` seconds for each at most."""
+        for thread in self._threads:
+            thread.join(timeout)
+
+    def _wake(self) -> None:
+        while len(self._threads) < self._workers:
+            # Daemons: an interpreter that ends must not wait for threads that wait for work. See `_end_all`.
+            thread = threading.Thread(target=self._work, name=f"rerank-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._changed.notify(self._workers)
+
+    def _work(self) -> None:
+        while (batch := self._next_batch()) is not None:
+            self._score(batch)
+
+    def _next_batch(self) -> list[_Slot] | None:
+        """Wait for the next batch; None when the scheduler was closed."""
+        with self._changed:
+            while not self._requests:
+                if self._closed:
+                    return None
+                self._changed.wait()
+            return self._take_batch()
+
+    def _take_batch(self) -> list[_Slot]:
+        by_turn = sorted(self._requests, key=lambda request: request.turn)
+        lead = by_turn[0]
+        self._turn = lead.turn
+        width, budget = lead.longest, self._allowed(lead)
+        room = max(1, budget // width)
+        if self._pairs_per_batch is not None:
+            room = min(room, self._pairs_per_batch)
+        batch: list[_Slot] = []
+        for request in by_turn:
+            if len(batch) == room:
+                break
+            if self._allowed(request) >= budget or request is lead:
+                batch.extend((request, place) for place in request.take(width, room - len(batch)))
+        self._waiting -= len(batch)
+        self._requests = [request for request in self._requests if request.waiting]
+        return batch
+
+    def _allowed(self, request: Request) -> int:
+        return request.max_batch_tokens if self._budget is None else min(request.max_batch_tokens, self._budget)
+
+    def _score(self, batch: list[_Slot]) -> None:
+        try:
+            logits = self._run([request.pairs[place] for request, place in batch])
+        except OutOfMemoryError as error:
+            self._score_less_at_once(batch, error)
+        except BaseException as error:  # noqa: BLE001 - the callers get it, whatever it is
+            self._fail(batch, error)
+        else:
+            self._answer(batch, logits)
+
+    def _score_less_at_once(self, batch: list[_Slot], error: OutOfMemoryError) -> None:
+        """Score a batch in two halves, and remember that less fits than was thought."""
+        if len(batch) == 1:
+            self._fail(batch, error)
+            return
+        half = len(batch) // 2
+        width = max(request.pairs[place].length for request, place in batch)
+        with self._changed:
+            self._budget = min(width * half, self._budget or width * half)
+        for part in (batch[:half], batch[half:]):
+            self._score(part)
+
+    def _answer(self, batch: list[_Slot], logits: Logits) -> None:
+        """Tell the callers whose last pairs these were."""
+        rows: dict[Request, list[int]] = {}
+        for row, (request, _) in enumerate(batch):
+            rows.setdefault(request, []).append(row)
+        for request, own in rows.items():
+            with self._changed:
+                last = request.store([batch[row][1] for row in own], logits[own])
+            if last:
+                request.done.set_result(None)
+
+    def _fail(self, batch: list[_Slot], error: BaseException) -> None:
+        """Tell the caller; where there are several, score each one's pairs alone, which shows whose they were."""
+        callers = list(dict.fromkeys(request for request, _ in batch))
+        if len(callers) > 1:
+            for caller in callers:
+                self._score([slot for slot in batch if slot[0] is caller])
+            return
+        self.withdraw(callers[0])
+        with self._changed:
+            first = not callers[0].done.done()
+            if first:
+                callers[0].done.set_exception(error)
+
+
+# Closed ones too, for as long as their threads run.
+_living: "weakref.WeakSet[Scheduler]" = weakref.WeakSet()
+# A forward pass that takes longer than this hangs, and must not keep the process from ending.
+_LAST_PASS_SECONDS = 60.0
+
+
+@atexit.register
+def _end_all() -> None:
+    """Let every forward pass end before the interpreter does: native code that outlives it aborts the process."""
+    schedulers = list(_living)
+    for scheduler in schedulers:
+        scheduler.close()
+    for scheduler in schedulers:
+        scheduler.join(_LAST_PASS_SECONDS)

@@ -1,0 +1,195 @@
+"""The contract of a score cache, over memory and a real Redis; and what happens when Redis goes away."""
+
+import pickle
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis import Redis
+from redis.exceptions import RedisError
+
+from rerank_plugins import InvalidValueError
+from rerank_plugins.caching import PairScore, ScoreCache, open_cache
+from rerank_plugins.caching.base import KeyMaker
+from rerank_plugins.caching.memory import BYTES_A_SCORE, MemoryCache
+from rerank_plugins.caching.redis import RedisCache
+
+SCORES = {
+    b"a" * 32: PairScore(1.5, query_truncated=False, document_truncated=True, span=None),
+    b"b" * 32: PairScore(-11.25, query_truncated=True, document_truncated=False, span=(3, 70_000)),
+}
+
+
+class Server:
+    """A Redis of our own on a free port."""
+
+    def __init__(self, folder: Path) -> None:
+        program = shutil.which("redis-server")
+        if program is None:
+            pytest.skip("redis-server is not installed")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        client = Redis.from_url(self.url)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                client.ping()
+            except RedisError:
+                time.sleep(0.02)
+            else:
+                return
+        pytest.fail("redis-server did not start")
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["memory", "redis"])
+def cache(request: pytest.FixtureRequest) -> ScoreCache:
+    if request.param == "memory":
+        return open_cache("memory")
+    server: Server = request.getfixturevalue("redis")
+    Redis.from_url(server.url).flushall()
+    return open_cache(server.url)
+
+
+def test_gives_back_what_was_kept_and_none_for_the_rest(cache: ScoreCache) -> None:
+    assert isinstance(cache, ScoreCache)
+    assert cache.get_many(list(SCORES)) == [None, None]
+    cache.set_many(SCORES)
+    assert cache.get_many([b"b" * 32, b"c" * 32, b"a" * 32]) == [SCORES[b"b" * 32], None, SCORES[b"a" * 32]]
+    assert cache.get_many([]) == []
+    cache.set_many({})
+
+
+def test_a_later_score_takes_the_place_of_an_earlier_one(cache: ScoreCache) -> None:
+    cache.set_many(SCORES)
+    other = PairScore(0.0, query_truncated=False, document_truncated=False, span=None)
+    cache.set_many({b"a" * 32: other})
+    assert cache.get_many([b"a" * 32]) == [other]
+
+
+def test_many_threads_use_it_at_once(cache: ScoreCache) -> None:
+    def use(thread: int) -> None:
+        for number in range(50):
+            key = bytes([thread]) * 16 + number.to_bytes(16, "big")
+            score = PairScore(float(thread * 100 + number), query_truncated=False, document_truncated=False, span=None)
+            cache.set_many({key: score})
+            assert cache.get_many([key]) == [score]
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_it_can_be_pickled(cache: ScoreCache) -> None:
+    cache.set_many(SCORES)
+    copy = pickle.loads(pickle.dumps(cache))
+    found = copy.get_many(list(SCORES))
+    assert found == ([None, None] if isinstance(cache, MemoryCache) else list(SCORES.values()))
+
+
+def test_memory_is_bounded_and_forgets_what_is_unused_for_longest() -> None:
+    cache = MemoryCache(max_bytes=2 * BYTES_A_SCORE)
+    score = SCORES[b"a" * 32]
+    cache.set_many({b"1": score, b"2": score})
+    cache.get_many([b"1"])
+    cache.set_many({b"3": score})
+    assert cache.get_many([b"1", b"2", b"3"]) == [score, None, score]
+    assert len(cache) == 2
+    with pytest.raises(InvalidValueError, match="max_bytes must be at least"):
+        MemoryCache(max_bytes=10)
+
+
+def test_a_score_in_memory_takes_what_is_said() -> None:
+    import tracemalloc
+
+    tracemalloc.start()
+    cache = MemoryCache(max_bytes=20_000 * BYTES_A_SCORE)
+    for number in range(20_000):
+        score = PairScore(number / 3, query_truncated=False, document_truncated=False, span=(number, number + 1000))
+        cache.set_many({number.to_bytes(32, "big"): score})
+    taken = tracemalloc.get_traced_memory()[0] / len(cache)
+    tracemalloc.stop()
+    assert 0.5 * BYTES_A_SCORE < taken <= BYTES_A_SCORE
+
+
+def test_redis_keeps_scores_in_a_namespace_and_for_a_time(redis: Server) -> None:
+    client = Redis.from_url(redis.url)
+    client.flushall()
+    one, other = RedisCache(redis.url, namespace="one", ttl=100), RedisCache(redis.url, namespace="other", ttl=100)
+    one.set_many(SCORES)
+    assert other.get_many(list(SCORES)) == [None, None]
+    (key, _) = sorted(client.scan_iter("one:*"))
+    assert key == b"one:" + b"a" * 32
+    assert 90 < client.ttl(key) <= 100
+
+
+def test_what_another_program_wrote_is_not_taken_for_a_score(redis: Server) -> None:
+    cache = RedisCache(redis.url)
+    Redis.from_url(redis.url).set(b"rerank:" + b"a" * 32, b"something else")
+    assert cache.get_many([b"a" * 32]) == [None]
+
+
+def test_redis_that_is_killed_and_comes_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    server = Server(tmp_path)
+    cache = RedisCache(server.url)
+    cache.set_many(SCORES)
+    assert cache.get_many(list(SCORES)) == list(SCORES.values())
+    server.stop()
+    assert cache.get_many(list(SCORES)) == [None, None]
+    cache.set_many(SCORES)
+    assert cache.failures == 1  # The second call did not even try.
+    assert "Redis did not answer (ConnectionError); scoring goes on without it." in caplog.text
+    server.start()
+    time.sleep(1.1)
+    cache.set_many(SCORES)
+    assert cache.get_many(list(SCORES)) == list(SCORES.values())
+    server.stop()
+
+
+def test_redis_that_does_not_answer_costs_one_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        cache = RedisCache(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", timeout=0.2)
+        start = time.perf_counter()
+        for _ in range(5):
+            assert cache.get_many([b"a" * 32]) == [None]
+        assert time.perf_counter() - start < 0.5
+
+
+@given(parts=st.lists(st.text(), max_size=3), pairs=st.sets(st.tuples(st.text(), st.text()), min_size=2, max_size=20))
+def test_no_two_pairs_have_one_name(parts: list[str], pairs: set[tuple[str, str]]) -> None:
+    keys = KeyMaker(*parts)
+    assert len({keys.key(*pair) for pair in pairs}) == len(pairs)
+    assert all(len(keys.key(*pair)) == 32 for pair in pairs)
+
+
+def test_another_model_gives_other_names() -> None:
+    makers: list[Callable[[str, str], bytes]] = [
+        KeyMaker(*parts).key for parts in (("a", "b"), ("ab", ""), ("", "ab"), ("a",), ("a", "b", ""))
+    ]
+    assert len({make("query", "document") for make in makers}) == len(makers)
