@@ -4,9 +4,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -206,15 +204,5 @@ def _found(input_ids: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
     same = (input_ids[:, :, None] == input_ids[:, None, :]).float()
     count = (same * words[:, None, :]).sum(-1)
     length = words.sum(-1)
-    return _saturated(count, length[:, None]), length
-
-
-def found_in(query: NDArray[np.uint16], document: NDArray[np.uint16]) -> NDArray[np.float64]:
-    """BM25's saturated count in the document of each piece of the query, outside the graph."""
-    count = (query[:, None] == document[None, :]).sum(1).astype(float)
-    saturated: NDArray[np.float64] = _saturated(count, float(len(document)))
-    return saturated
-
-
-def _saturated(count: Any, length: Any) -> Any:
-    return count / (count + _K1 * (1 - _B + _B * length / _AVERAGE_LENGTH))
+    saturation = _K1 * (1 - _B + _B * length[:, None] / _AVERAGE_LENGTH)
+    return count / (count + saturation), length

@@ -37,6 +37,13 @@ def _digest(settings: object) -> str:
     return hashlib.sha256(repr(settings).encode()).hexdigest()[:8]
 
 
+def _save(file: Path, array: NDArray[np.float16]) -> None:
+    """Write an array, at once or not at all: a file that is there is taken as done."""
+    part = file.with_suffix(".part.npy")
+    np.save(part, array)
+    part.replace(file)
+
+
 class Recipe:
     """The steps, each of which leaves a file in the work folder.
 
@@ -82,7 +89,7 @@ class Recipe:
                 teacher.encode(each, states / f"{name}.npy")
                 for name, each in zip(("queries", "documents"), texts, strict=True)
             )
-            np.save(file, score(queries, documents, lists.members))
+            _save(file, score(queries, documents, lists.members))
             shutil.rmtree(states)  # gigabytes, and only needed for the scores
         scores: NDArray[np.float16] = np.load(file, allow_pickle=False)
         return scores
@@ -94,11 +101,13 @@ class Recipe:
         logits = np.load(file) if file.is_file() else np.full(self.lists.members.shape, np.nan, dtype=np.float16)
         wanted = self._trained_on[: sum(stage.lists for stage in self._settings.stages.values())]
         missing = wanted[np.isnan(logits[wanted]).any(1)]
+        if not len(missing):
+            return logits
         model = half_layers(self.start.to(self._device))
         for begin in range(0, len(missing), _SAVED_EACH):
             rows = missing[begin : begin + _SAVED_EACH]
             logits[rows] = logits_of(model, self._pairs(rows), device=self._device).reshape(len(rows), -1)
-            np.save(file, logits)
+            _save(file, logits)
             console.print(f"the untrained model has scored {begin + len(rows):,} of {len(missing):,} lists")
         return logits
 

@@ -51,7 +51,7 @@ class StageSettings:
         lists_per_step: Lists between two steps of the optimiser.
         learning_rate: Of the layers.
         scoring_rate: Of the gates and the scoring.
-        label_weight: The share of the loss that comes from the labels; the rest comes from the teacher.
+        label_weight: The share of the loss that comes from the labels; the rest comes from the teacher and the start.
         average_from: From which share of the steps on the weights are averaged.
     """
 

@@ -1,4 +1,4 @@
-"""What a list's scores should look like: the label mixed with what the teacher makes of it."""
+"""What a list's scores should look like: the label, the teacher and the untrained model mixed."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,6 @@ from scipy.special import softmax
 from training.lists import Lists
 
 Floats = NDArray[np.float32]
-
 
 # What the teacher's two scores weigh beside the start's logit. On the development sets the sum orders better than its
 # parts (RUNS.md); weights fitted to the answers of the training lists were worse.

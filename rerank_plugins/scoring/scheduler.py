@@ -34,6 +34,7 @@ class Request:
     Attributes:
         logits: One a pair, in their order, when `done` is.
         done: Answers when all pairs are scored, or with what scoring failed with.
+        submitted: When they were handed over, on `time.perf_counter`.
         queue_seconds: How long the first pair waited.
         padding: Tokens that were added to these pairs to make them as long as their neighbours.
     """
@@ -49,11 +50,9 @@ class Request:
         # How many tokens this caller was given, counted from the turn in which it came.
         self.turn = 0
         # Shortest first: the longest one is taken off the end.
-        self._places = sorted(range(len(pairs)), key=lambda place: pairs[place].length)
-        self._lengths = [pairs[place].length for place in self._places]
+        self._places = sorted(range(len(pairs)), key=self._length)
         self._missing = len(pairs)
-        self._submitted = time.perf_counter()
-        self._begun = False
+        self.submitted = time.perf_counter()
 
     @property
     def waiting(self) -> int:
@@ -63,33 +62,33 @@ class Request:
     @property
     def longest(self) -> int:
         """Tokens of the longest pair that waits."""
-        return self._lengths[-1]
+        return self._length(self._places[-1])
 
     def take(self, width: int, count: int) -> list[int]:
         """Take up to `count` waiting pairs that fill `width` tokens, or nearly, the longest first."""
-        end = bisect_right(self._lengths, width)
-        start = max(bisect_left(self._lengths, int(width * (1 - _MAX_PADDING))), end - count)
-        taken, lengths = self._places[start:end][::-1], self._lengths[start:end]
-        del self._places[start:end], self._lengths[start:end]
-        self.turn += sum(lengths)
-        self.padding += width * len(lengths) - sum(lengths)
-        if taken and not self._begun:
-            self._begun = True
-            self.queue_seconds = time.perf_counter() - self._submitted
+        end = bisect_right(self._places, width, key=self._length)
+        start = max(bisect_left(self._places, int(width * (1 - _MAX_PADDING)), key=self._length), end - count)
+        taken = self._places[start:end][::-1]
+        if taken and self.waiting == len(self.pairs):  # These are the first.
+            self.queue_seconds = time.perf_counter() - self.submitted
+        del self._places[start:end]
+        tokens = sum(map(self._length, taken))
+        self.turn += tokens
+        self.padding += width * len(taken) - tokens
         return taken
 
-    def drop(self) -> int:
-        """Let go of what waits, and return how many pairs that were."""
-        dropped = len(self._places)
+    def drop(self) -> None:
+        """Let go of what waits."""
         self._places.clear()
-        self._lengths.clear()
-        return dropped
 
     def store(self, places: Sequence[int], logits: Logits) -> bool:
         """Keep logits; whether they were the last ones."""
         self.logits[list(places)] = logits
         self._missing -= len(places)
         return self._missing == 0
+
+    def _length(self, place: int) -> int:
+        return self.pairs[place].length
 
 
 class Scheduler:
@@ -119,7 +118,6 @@ class Scheduler:
     def _start(self) -> None:
         self._changed = threading.Condition()
         self._requests: list[Request] = []
-        self._waiting = 0
         self._turn = 0
         self._threads: list[threading.Thread] = []
         self._closed = False
@@ -141,20 +139,20 @@ class Scheduler:
         with self._changed:
             if self._closed:
                 raise ClosedError("The model was freed, or the process is ending: nothing can be scored any more.")
-            if self._waiting and self._waiting + len(request.pairs) > max_queue:
+            waiting = self._waiting
+            if waiting and waiting + len(request.pairs) > max_queue:
                 raise OverloadedError(
-                    f"{self._waiting} pairs wait to be scored, and {len(request.pairs)} more are over max_queue="
+                    f"{waiting} pairs wait to be scored, and {len(request.pairs)} more are over max_queue="
                     f"{max_queue}. Try again later, or raise max_queue."
                 )
             request.turn = self._turn
             self._requests.append(request)
-            self._waiting += len(request.pairs)
             self._wake()
 
     def withdraw(self, request: Request) -> None:
         """Take a caller's waiting pairs out of the queue; those that are being scored are scored for nobody."""
         with self._changed:
-            self._waiting -= request.drop()
+            request.drop()
             if request in self._requests:
                 self._requests.remove(request)
 
@@ -168,6 +166,10 @@ class Scheduler:
         """Wait for the threads to end, `timeout` seconds for each at most."""
         for thread in self._threads:
             thread.join(timeout)
+
+    @property
+    def _waiting(self) -> int:
+        return sum(request.waiting for request in self._requests)
 
     def _wake(self) -> None:
         while len(self._threads) < self._workers:
@@ -204,7 +206,6 @@ class Scheduler:
                 break
             if self._allowed(request) >= budget or request is lead:
                 batch.extend((request, place) for place in request.take(width, room - len(batch)))
-        self._waiting -= len(batch)
         self._requests = [request for request in self._requests if request.waiting]
         return batch
 
@@ -253,8 +254,7 @@ class Scheduler:
             return
         self.withdraw(callers[0])
         with self._changed:
-            first = not callers[0].done.done()
-            if first:
+            if not callers[0].done.done():
                 callers[0].done.set_exception(error)
 
 

@@ -140,16 +140,16 @@ class Scorer:
         work.fallback = str(error)
         return self._fallback()
 
-    def _have_scored(self, work: "_Work", model: LoadedModel, deadline: float) -> None:
+    def _have_scored(self, work: "_Work", model: LoadedModel, deadline: float | None) -> None:
         request = work.request(self._max_batch_tokens)
         model.scheduler.submit(request, max_queue=self._max_queue)
         try:
-            wait((request.done,), None if math.isinf(deadline) else deadline - time.perf_counter())
+            wait((request.done,), _seconds_until(deadline))
             self._check_deadline(request)
         finally:
             model.scheduler.withdraw(request)
 
-    async def _ahave_scored(self, work: "_Work", model: LoadedModel, deadline: float) -> None:
+    async def _ahave_scored(self, work: "_Work", model: LoadedModel, deadline: float | None) -> None:
         request, loop, done = work.request(self._max_batch_tokens), asyncio.get_running_loop(), asyncio.Event()
 
         def tell(_: object) -> None:
@@ -160,7 +160,7 @@ class Scorer:
         try:
             request.done.add_done_callback(tell)
             with suppress(TimeoutError):
-                await asyncio.wait_for(done.wait(), None if math.isinf(deadline) else deadline - time.perf_counter())
+                await asyncio.wait_for(done.wait(), _seconds_until(deadline))
             self._check_deadline(request)
         finally:
             model.scheduler.withdraw(request)
@@ -173,8 +173,8 @@ class Scorer:
             )
         request.done.result()
 
-    def _deadline(self) -> float:
-        return math.inf if self._timeout is None else time.perf_counter() + self._timeout
+    def _deadline(self) -> float | None:
+        return None if self._timeout is None else time.perf_counter() + self._timeout
 
 
 class _Work:
@@ -194,16 +194,16 @@ class _Work:
 
     def request(self, max_batch_tokens: int) -> Request:
         """Make what is handed to the scheduler."""
-        self._submitted = time.perf_counter()
         self._request = Request(self._encoded.pairs, max_batch_tokens=max_batch_tokens)
         return self._request
 
     def finish(self) -> ScoredPairs:
         """Keep the new scores, and put all into the caller's order."""
         request, encoded = self._request, self._encoded
-        forward_seconds = time.perf_counter() - self._submitted - request.queue_seconds
-        _check_finite(request.logits.tolist())
-        new = dict(zip(self._missing, _best(encoded, request.logits.tolist()), strict=True))
+        forward_seconds = time.perf_counter() - request.submitted - request.queue_seconds
+        logits = request.logits.tolist()
+        _check_finite(logits)
+        new = dict(zip(self._missing, _best(encoded, logits), strict=True))
         if self._cache is not None and self.fallback is None:  # The CPU computes in another precision.
             self._cache.cache.set_many({self._keys[pair]: score for pair, score in new.items()})
         found = {pair: score for pair, score in self._scores.items() if score is not None} | new
@@ -221,6 +221,10 @@ class _Work:
             forward_seconds=forward_seconds,
             fallback=self.fallback,
         )
+
+
+def _seconds_until(deadline: float | None) -> float | None:
+    return None if deadline is None else deadline - time.perf_counter()
 
 
 def _best(encoded: EncodedPairs, logits: list[float]) -> list[PairScore]:
