@@ -3,12 +3,11 @@
 import warnings
 from pathlib import Path
 
-import onnx
 import onnx.utils
 import torch
-from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from rerank_plugins.exporting.quantization import quantize
 from training.model import GatedCrossEncoder
 
 INPUTS = ("input_ids", "position_ids", "segment_ids", "attention_mask")
@@ -51,25 +50,12 @@ def export_fp32(model: GatedCrossEncoder, file: Path) -> None:
         )
 
 
-def quantize(source: Path, target: Path) -> None:
-    """Quantise a model's matrices and word embeddings to int8, dynamically.
-
-    The weights keep 7 of their 8 bits (`reduce_range`), since onnxruntime's signed 8-bit kernels can saturate on
-    processors without VNNI (its documentation, "Quantize ONNX models"), and a score should not depend on the
-    processor.
-    """
+def export_int8(source: Path, target: Path) -> None:
+    """Quantise what `export_fp32` wrote; the scoring stays in fp32."""
     prepared = target.with_suffix(".prepared.onnx")
     try:
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
-        graph = onnx.load(prepared).graph
-        quantize_dynamic(
-            prepared,
-            target,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            reduce_range=True,
-            nodes_to_exclude=[node.name for node in graph.node if node.name.startswith(_SCORING)],
-        )
+        quantize(prepared, target, keep=_SCORING)
     finally:
         prepared.unlink(missing_ok=True)
 

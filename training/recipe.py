@@ -17,7 +17,7 @@ from rerank_plugins.scoring.tokenization import TextTokenizer, load_tokenizer
 from training.batches import Ids, logits_of
 from training.calibrate import fit_platt
 from training.development import DevelopmentSet, measure, read_development_sets
-from training.export import export_fp32, quantize
+from training.export import export_fp32, export_int8
 from training.lists import Lists, choose, mine
 from training.model import VOCABULARY, GatedCrossEncoder
 from training.pairs import Judged, read_pairs
@@ -191,7 +191,7 @@ class Recipe:
             shutil.copyfile(folder / name, whole / name)
         model.save(self._work / "final.safetensors")
         export_fp32(model.cpu(), whole / "model.onnx")
-        quantize(whole / "model.onnx", folder / "model.onnx")
+        export_int8(whole / "model.onnx", folder / "model.onnx")
         console.print(f"{folder / 'model.onnx'}: {(folder / 'model.onnx').stat().st_size:,} bytes")
 
     def report(self, label: str, model: GatedCrossEncoder) -> None:

@@ -35,8 +35,8 @@ class TorchBackend:
     def __init__(self, folder: ModelFolder, placement: Placement) -> None:
         self.placement = placement
         self._process = os.getpid()
-        self._model = _load(folder, _DTYPES[placement.dtype]).to(placement.device)
-        self.inputs = _accepted_inputs(self._model)
+        self._model = load_classifier(folder, _DTYPES[placement.dtype]).to(placement.device)
+        self.inputs = accepted_inputs(self._model)
 
     @classmethod
     def place(cls, config: RerankConfig) -> Placement:
@@ -86,14 +86,25 @@ class TorchBackend:
             torch.cuda.empty_cache()
 
 
-def _accepted_inputs(model: Any) -> tuple[str, ...]:
+def accepted_inputs(model: Any) -> tuple[str, ...]:
     """Name what a classifier reads: some crash on token types (ModernBERT), some have one row for them (XLM-R)."""
     accepted = inspect.signature(model.forward).parameters
     typed = "token_type_ids" in accepted and getattr(model.config, "type_vocab_size", 0) > 1
     return ("input_ids", "attention_mask", *(["token_type_ids"] if typed else []))
 
 
-def _load(folder: ModelFolder, dtype: torch.dtype) -> Any:
+def load_classifier(folder: ModelFolder, dtype: torch.dtype, *, attention: str | None = None) -> Any:
+    """Load a folder's classifier, on the CPU.
+
+    Args:
+        folder: The folder.
+        dtype: What its weights become.
+        attention: Which of transformers' implementations computes attention; None for its own choice.
+
+    Raises:
+        ModelNotFoundError: If the folder holds no safetensors.
+        UnsupportedModelError: If they are not those of a cross-encoder with one label.
+    """
     if not any(folder.path.glob("*.safetensors")):
         raise ModelNotFoundError(
             f"'{folder.name}' has no .safetensors weights in '{folder.path}'. If a download was cut short, load it "
@@ -105,6 +116,7 @@ def _load(folder: ModelFolder, dtype: torch.dtype) -> Any:
             model, info = AutoModelForSequenceClassification.from_pretrained(
                 folder.path,
                 dtype=dtype,
+                attn_implementation=attention,
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=folder.trust_remote_code,

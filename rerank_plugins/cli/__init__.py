@@ -1,4 +1,4 @@
-"""The command line: `rerank-plugins demo | rank | evaluate`."""
+"""The command line: `rerank-plugins demo | rank | evaluate | export`."""
 
 import sys
 import warnings
@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from rerank_plugins import __version__
-from rerank_plugins.cli import demo, evaluate, rank
+from rerank_plugins.cli import demo, evaluate, export, rank
 from rerank_plugins.cli.screen import errors
 from rerank_plugins.errors import RerankError
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(rank.rank)
 app.command()(evaluate.evaluate)
+app.command()(export.export)
 
 
 def _print_version(wanted: bool) -> None:

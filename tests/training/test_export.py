@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.training.test_model import DOCUMENTS, QUESTION, tensors_of
-from training.export import INPUTS, STATES, export_fp32, quantize, split
+from training.export import INPUTS, STATES, export_fp32, export_int8, split
 from training.model import VOCABULARY, GatedCrossEncoder
 
 PAIRS = [(QUESTION, document) for document in DOCUMENTS]
@@ -55,7 +55,7 @@ def test_fp32_scores_as_the_model_does(model: GatedCrossEncoder, fp32: Path) -> 
 
 
 def test_int8_is_small_and_close(model: GatedCrossEncoder, fp32: Path, tmp_path: Path) -> None:
-    quantize(fp32, tmp_path / "int8.onnx")
+    export_int8(fp32, tmp_path / "int8.onnx")
     assert (tmp_path / "int8.onnx").stat().st_size < 25_000_000
     assert not (tmp_path / "int8.prepared.onnx").exists()
     found = [run(tmp_path / "int8.onnx", feeds_of(pair), "logits").item() for pair in PAIRS]

@@ -1,0 +1,78 @@
+"""`rerank-plugins export`: a cross-encoder as an ONNX folder that loads without torch."""
+
+import logging
+from dataclasses import asdict, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from rerank_plugins.cli import options
+from rerank_plugins.cli.screen import console, errors, print_json
+from rerank_plugins.config import RerankConfig
+from rerank_plugins.reranker import Reranker
+
+if TYPE_CHECKING:
+    from rerank_plugins.exporting.agreement import Agreement
+
+
+class Precision(StrEnum):
+    """What weights can be quantised to."""
+
+    INT8 = "int8"
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="Folder, or name on the Hub.")],
+    folder: Annotated[Path, typer.Argument(help="Where to; a new folder, or an empty one.")],
+    quantize: Annotated[Precision | None, typer.Option(help="Quantise the weights; fp32 without it.")] = None,
+    verify: Annotated[
+        Path | None,
+        typer.Option(help='Compare both on the lists of a file: {"query": ..., "documents": [...]} a line.'),
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="A branch, tag or commit of a name on the Hub.")] = None,
+    max_length: options.MaxLength = None,
+    json: options.Json = False,
+) -> None:
+    """Export a cross-encoder to FOLDER as optimised ONNX, which Reranker(FOLDER) runs on the CPU without torch."""
+    from rerank_plugins.exporting.agreement import compare, read_candidates
+    from rerank_plugins.exporting.exporter import export as export_model
+
+    lists = None if verify is None else read_candidates(verify)
+    config = RerankConfig.from_env(model=model, revision=revision, max_length=max_length)
+    logging.disable(logging.WARNING)  # onnxruntime's advice on how to call it
+    with errors.status(f"Exporting {model}"):
+        export_model(config, folder, int8=quantize is Precision.INT8)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    agreement: Agreement | None = None
+    if lists is not None:
+        with (
+            errors.status("Comparing it with the original"),
+            Reranker.from_config(replace(config, backend="torch", device="cpu")) as original,
+            Reranker(folder, max_length=config.max_length) as exported,
+        ):
+            agreement = compare(original, exported, lists)
+    if json:
+        print_json(
+            {"folder": str(folder), "bytes": size, "agreement": None if agreement is None else asdict(agreement)}
+        )
+        return
+    console.print(f"{folder}: {size / 1e6:,.1f} MB. Load it with Reranker({str(folder)!r}).", soft_wrap=True)
+    if agreement is not None:
+        _print(agreement)
+
+
+def _print(agreement: "Agreement") -> None:
+    console.print(f"\nBeside the original, on {agreement.lists:,} lists with {agreement.pairs:,} pairs:")
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, value in (
+        ("same order (Kendall's tau)", agreement.kendall_tau),
+        ("same first five", agreement.top_5_overlap),
+        ("same first", agreement.same_first),
+        ("largest difference of two logits", agreement.largest_difference),
+        ("mean difference", agreement.mean_difference),
+    ):
+        table.add_row(name, f"{value:.4f}")
+    console.print(table)

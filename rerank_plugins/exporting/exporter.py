@@ -1,0 +1,113 @@
+"""Write a cross-encoder as an optimised ONNX file, with what it takes to load it."""
+
+import shutil
+import tempfile
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+from rerank_plugins.config import RerankConfig
+from rerank_plugins.errors import InvalidValueError
+from rerank_plugins.exporting.quantization import quantize
+from rerank_plugins.extras import extra
+from rerank_plugins.loading.folder import find_model
+from rerank_plugins.scoring.tokenization import load_tokenizer
+
+with extra("export", provides="torch"):
+    import torch
+    from torch import Tensor, nn
+
+    from rerank_plugins.backends.torch import accepted_inputs, load_classifier
+from onnxruntime.transformers.optimizer import optimize_model
+
+MODEL_FILE = "model.onnx"
+# What says how a pair is tokenized and what a logit means; some models lack some of them.
+_SIDE_FILES = (
+    "config.json",
+    "config_sentence_transformers.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+)
+_OPSET = 17
+# What one protobuf message can hold (Protocol Buffers, "Proto limits"); larger weights go into a file beside it.
+_PROTOBUF_LIMIT = 2**31 - 1
+# onnxruntime's name for the encoders whose attention, layer norms and GELU it fuses; what it cannot fuse it leaves.
+_FAMILY = "bert"
+
+
+def export(config: RerankConfig, folder: Path, *, int8: bool = False) -> None:
+    """Export a model of the Hub or of this machine to a folder for `Reranker(folder)`.
+
+    Args:
+        config: Which model.
+        folder: Where to; it is made, and must be empty.
+        int8: Whether to quantise the weights.
+
+    Raises:
+        InvalidValueError: If the folder is not empty.
+        ModelNotFoundError: If there is no such model, or no safetensors.
+        UnsupportedModelError: If it is no cross-encoder with one label.
+
+    Example:
+        >>> export(RerankConfig(model="BAAI/bge-reranker-v2-m3"), Path("m3-int8"), int8=True)
+        >>> Reranker("m3-int8").backend
+        'onnx'
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InvalidValueError(f"'{folder}' is not empty. Name a new folder, or empty it.")
+    source = find_model(replace(config, backend="torch"))
+    model = load_classifier(source, torch.float32, attention="eager")  # the form that the optimiser knows
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _SIDE_FILES:
+        if (source.path / name).is_file():
+            shutil.copyfile(source.path / name, folder / name)
+    if not (folder / "tokenizer.json").is_file():
+        load_tokenizer(source.name, source.path).tokenizer.save(str(folder / "tokenizer.json"))
+    external_data = 4 * sum(each.numel() for each in model.parameters()) > _PROTOBUF_LIMIT
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        plain, optimized = Path(scratch) / "plain.onnx", Path(scratch) / MODEL_FILE
+        _trace(model, plain)
+        optimize_model(
+            str(plain),
+            model_type=_FAMILY,
+            num_heads=model.config.num_attention_heads,
+            hidden_size=model.config.hidden_size,
+            opt_level=0,
+        ).save_model_to_file(str(optimized), use_external_data_format=external_data)
+        del model
+        if int8:
+            quantize(optimized, folder / MODEL_FILE, external_data=external_data)
+        else:
+            # Under the same name: a file of weights is found by the name that stands in the model.
+            for file in Path(scratch).glob(f"{MODEL_FILE}*"):
+                file.replace(folder / file.name)
+
+
+class _Logits(nn.Module):
+    """A classifier whose one output is its logits, of shape (batch, 1), as other libraries read them too."""
+
+    def __init__(self, model: nn.Module, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self._model, self._names = model, names
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        logits: Tensor = self._model(**dict(zip(self._names, inputs, strict=True))).logits
+        return logits
+
+
+def _trace(model: nn.Module, file: Path) -> None:
+    names = accepted_inputs(model)
+    example = torch.ones((2, 16), dtype=torch.long)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own, of its age and of tracing
+        torch.onnx.export(
+            _Logits(model, names).eval(),
+            tuple(example for _ in names),
+            file,
+            input_names=list(names),
+            output_names=["logits"],
+            dynamic_axes={name: {0: "batch", 1: "sequence"} for name in names} | {"logits": {0: "batch"}},
+            opset_version=_OPSET,
+            dynamo=False,
+        )
