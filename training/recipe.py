@@ -30,7 +30,7 @@ console = Console(highlight=False)
 # Lists that the untrained model scores between two saves.
 _SAVED_EACH = 200
 # Questions of each development set that a run is watched by, and how often in a stage.
-_WATCHED, _LOOKS = 30, 2
+_WATCHED, _LOOKS = 100, 2
 
 
 def _digest(settings: object) -> str:

@@ -29,6 +29,7 @@ QUESTION = "who got the first nobel prize in physics"
 PACKAGED_CORPUS = Path(__file__).parents[2] / "examples" / "data" / "nq_open_gold" / "corpus.jsonl.gz"
 
 
+@options.takes_config(*options.MODEL)
 def demo(
     question: Annotated[str | None, typer.Argument(help=f'What to ask; "{QUESTION}" without it.')] = None,
     questions: Annotated[Path | None, typer.Option(help="A file of questions, one a line, in place of one.")] = None,
@@ -40,20 +41,13 @@ def demo(
     ] = None,
     k: Annotated[int, typer.Option("--k", min=1, help="How many candidates FAISS hands over.")] = 50,
     top_n: options.TopN = 5,
-    model: options.Model = None,
-    backend: options.Backend = None,
-    device: options.Device = None,
-    dtype: options.Dtype = None,
-    max_length: options.MaxLength = None,
-    onnx_file: options.OnnxFile = None,
     json: options.Json = False,
+    *,
+    config: RerankConfig,
 ) -> None:
     """Answer a QUESTION from an index: candidates by embedding, then the best of them by cross-encoder."""
     asked = _questions(question, questions)
     passages = read_passages(_corpus(corpus))
-    config = RerankConfig.from_env(
-        model=model, backend=backend, device=device, dtype=dtype, max_length=max_length, onnx_file=onnx_file
-    )
     with Reranker.from_config(config) as reranker, progress("questions") as bar:
         encoder, index = _open_index(passages)
         encoder.encode(["The first call is slower than the others."])

@@ -1,6 +1,7 @@
 """`rerank-plugins evaluate`: before and after over judged questions."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +28,7 @@ class FirstStage(StrEnum):
     FILE = "file"
 
 
+@options.takes_config(*(name for name in options.MODEL if name != "model"))
 def evaluate(
     data: Annotated[list[Path], typer.Option(help="A folder in the BEIR layout; may be given more than once.")],
     model: Annotated[
@@ -43,12 +45,9 @@ def evaluate(
         str | None, typer.Option(help="Compare with an embedding model's cosine; all-MiniLM-L6-v2 is the packaged one.")
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write figures and a page to this folder.")] = None,
-    backend: options.Backend = None,
-    device: options.Device = None,
-    dtype: options.Dtype = None,
-    max_length: options.MaxLength = None,
-    onnx_file: options.OnnxFile = None,
     json: options.Json = False,
+    *,
+    config: RerankConfig,
 ) -> None:
     """Measure nDCG, MRR, recall and precision before and after reranking judged questions."""
     from rerank_plugins.evaluation.dataset import read_dataset
@@ -63,12 +62,9 @@ def evaluate(
         for dataset, candidates in zip(datasets, lists, strict=True)
     ]
     evaluations = []
-    names: list[str | None] = [*model] if model else [None]
+    names: list[str | None] = [*model] if model else [config.model]
     for name in names:
-        config = RerankConfig.from_env(
-            model=name, backend=backend, device=device, dtype=dtype, max_length=max_length, onnx_file=onnx_file
-        )
-        with Reranker.from_config(config) as reranker, progress("questions") as bar:
+        with Reranker.from_config(replace(config, model=name)) as reranker, progress("questions") as bar:
             for dataset, candidates, compared in zip(datasets, lists, baselines, strict=True):
                 task = bar.add_task(dataset.name, total=len(dataset.queries))
                 evaluations.append(

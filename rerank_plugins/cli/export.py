@@ -24,6 +24,7 @@ class Precision(StrEnum):
     INT8 = "int8"
 
 
+@options.takes_config("revision", "max_length")
 def export(
     model: Annotated[str, typer.Argument(help="Folder, or name on the Hub.")],
     folder: Annotated[Path, typer.Argument(help="Where to; a new folder, or an empty one.")],
@@ -32,16 +33,16 @@ def export(
         Path | None,
         typer.Option(help='Compare both on the lists of a file: {"query": ..., "documents": [...]} a line.'),
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="A branch, tag or commit of a name on the Hub.")] = None,
-    max_length: options.MaxLength = None,
     json: options.Json = False,
+    *,
+    config: RerankConfig,
 ) -> None:
     """Export a cross-encoder to FOLDER as optimised ONNX, which Reranker(FOLDER) runs on the CPU without torch."""
     from rerank_plugins.exporting.agreement import compare, read_candidates
     from rerank_plugins.exporting.exporter import export as export_model
 
     lists = None if verify is None else read_candidates(verify)
-    config = RerankConfig.from_env(model=model, revision=revision, max_length=max_length)
+    config = replace(config, model=model)
     logging.disable(logging.WARNING)  # onnxruntime's advice on how to call it
     with errors.status(f"Exporting {model}"):
         export_model(config, folder, int8=quantize is Precision.INT8)

@@ -16,6 +16,7 @@ from rerank_plugins.retrieval.passages import Passage, parse_passages, read_pass
 from rerank_plugins.types import RankResult, ReportedList
 
 
+@options.takes_config(*options.MODEL)
 def rank(
     query: Annotated[str, typer.Argument(help="What to rank by.")],
     file: Annotated[
@@ -23,19 +24,12 @@ def rank(
     ] = Path("-"),
     top_n: Annotated[int | None, typer.Option(min=1, help="How many to keep; all without it.")] = None,
     score_threshold: Annotated[float | None, typer.Option(help="Keep only scores from it on.")] = None,
-    model: options.Model = None,
-    backend: options.Backend = None,
-    device: options.Device = None,
-    dtype: options.Dtype = None,
-    max_length: options.MaxLength = None,
-    onnx_file: options.OnnxFile = None,
     json: options.Json = False,
+    *,
+    config: RerankConfig,
 ) -> None:
     """Rank the documents of a FILE by relevance to the QUERY, best first."""
     passages = _read_standard_input(sys.stdin) if str(file) == "-" else read_passages(file)
-    config = RerankConfig.from_env(
-        model=model, backend=backend, device=device, dtype=dtype, max_length=max_length, onnx_file=onnx_file
-    )
     with Reranker.from_config(config) as reranker:
         texts = [passage.full_text for passage in passages]
         results = reranker.rank(query, texts, top_n=top_n, score_threshold=score_threshold)

@@ -1,0 +1,78 @@
+"""A model of bge-reranker-v2-m3's size, with random weights: time and memory, and nothing else.
+
+24 layers, 1,024 wide, 250,002 tokens (its config.json on the Hub). The token ids are MiniLM's word pieces. Each row
+runs in a process of its own. Run it with: .venv/bin/python benchmarks/full_size.py
+"""
+
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+from platformdirs import user_cache_path
+from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification
+
+from rerank_plugins import RerankConfig, Reranker
+from rerank_plugins.exporting.exporter import export
+from rerank_plugins.loading.folder import EMBEDDED_FOLDER
+from rerank_plugins.retrieval.passages import read_passages
+
+KEPT = user_cache_path("rerank-plugins") / "benchmarks" / "full-size"
+DATA = Path(__file__).parents[1] / "examples" / "data" / "nq_open_gold"
+DOCUMENTS, CHARACTERS, ROUNDS = 50, 640, 3
+
+
+def main() -> None:
+    """Make the folders, then time each in a process of its own."""
+    if not (KEPT / "torch").exists():
+        _save(KEPT / "torch")
+    for name in ("fp32", "int8"):
+        if not (KEPT / name).exists():
+            export(RerankConfig(model=str(KEPT / "torch")), KEPT / name, int8=name == "int8")
+    print(f"{DOCUMENTS} documents of about 150 tokens, median of {ROUNDS}\n")
+    print("| | seconds | peak memory, MB | files, MB |\n|---|---:|---:|---:|")
+    for name in ("torch", "fp32", "int8"):
+        subprocess.run([sys.executable, __file__, name], check=True)
+
+
+def time_one(name: str) -> None:
+    """Print the row of one folder."""
+    question = read_passages(DATA / "queries.jsonl.gz")[0].text
+    texts = [passage.full_text for passage in read_passages(DATA / "corpus.jsonl.gz")]
+    documents = sorted(texts, key=lambda text: abs(len(text) - CHARACTERS))[:DOCUMENTS]
+    seconds = []
+    with Reranker(KEPT / name) as reranker:
+        reranker.warmup()
+        for _ in range(ROUNDS):
+            start = time.perf_counter()
+            reranker.rank(question, documents)
+            seconds.append(time.perf_counter() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    size = sum(file.stat().st_size for file in (KEPT / name).iterdir()) / 1e6
+    label = {"torch": "torch fp32", "fp32": "exported fp32", "int8": "exported int8"}[name]
+    print(f"| {label} | {statistics.median(seconds):.1f} | {peak:,.0f} | {size:,.0f} |", flush=True)
+
+
+def _save(folder: Path) -> None:
+    torch.manual_seed(0)
+    config = XLMRobertaConfig(
+        vocab_size=250_002,
+        hidden_size=1024,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        intermediate_size=4096,
+        max_position_embeddings=8194,
+        type_vocab_size=1,
+        layer_norm_eps=1e-5,
+        num_labels=1,
+    )
+    XLMRobertaForSequenceClassification(config).save_pretrained(folder)
+    shutil.copyfile(EMBEDDED_FOLDER / "tokenizer.json", folder / "tokenizer.json")
+
+
+if __name__ == "__main__":
+    time_one(sys.argv[1]) if len(sys.argv) > 1 else main()

@@ -1,0 +1,75 @@
+"""One request at a time: how long each library takes for the same lists with the same weights.
+
+Run it with: make bench, or .venv/bin/python benchmarks/peers/latency.py
+"""
+
+from classifier import classifier
+from contest import INT8, REFERENCE, best, defaults, ours
+from lists import Lists
+from tables import print_table
+from team import Contestant, Measured, loaded
+
+# Documents, tokens of each, rounds: fewer of what takes long.
+SIZES = [
+    (10, 30, 15),
+    (10, 150, 15),
+    (10, 450, 5),
+    (50, 30, 15),
+    (50, 150, 15),
+    (50, 450, 3),
+    (200, 30, 5),
+    (200, 150, 3),
+    (200, 450, 1),
+    (1000, 30, 3),
+]
+BEST_SIZES = [(10, 150, 15), (50, 150, 15), (200, 150, 3)]
+
+
+def main() -> None:
+    """Print one table a setting and kind of figure."""
+    folders, lists = classifier(), Lists()
+    _measure("As they come", [*ours(folders), *defaults(folders)], lists, SIZES)
+    _measure("At their best", [*ours(folders), *best(folders)], lists, BEST_SIZES)
+
+
+def _measure(title: str, contestants: list[Contestant], lists: Lists, sizes: list[tuple[int, int, int]]) -> None:
+    results: dict[str, dict[str, Measured]] = {}
+    with loaded(contestants) as team:
+        for documents, tokens, rounds in sizes:
+            requests = lists.requests(rounds, documents=documents, tokens=tokens)
+            results[f"{documents} x {tokens}"] = team.measure([[each] for each in requests])
+    labels = [contestant.label for contestant in contestants]
+    print(f"\n### {title}: milliseconds, median (95th percentile)\n")
+    print_table(
+        ["documents x tokens", *results],
+        [[label, *(_latency(each[label]) for each in results.values())] for label in labels],
+    )
+    print(f"\n### {title}: how many times as long as {INT8}\n")
+    print_table(
+        ["documents x tokens", *results],
+        [[label, *(_ratio(each[label], each[INT8]) for each in results.values())] for label in labels],
+    )
+    print(f"\n### {title}: agreement with {REFERENCE}, Kendall's tau and overlap of the first five\n")
+    print_table(
+        ["documents x tokens", *results],
+        [[label, *(_agreement(each[label], each[REFERENCE]) for each in results.values())] for label in labels],
+    )
+    print(f"\n### {title}: peak memory\n")
+    last = list(results.values())[-1]
+    print_table(["", "MB"], [[label, f"{last[label].peak_mb:,.0f}"] for label in labels])
+
+
+def _latency(measured: Measured) -> str:
+    return measured.error or f"{measured.median * 1000:,.0f} ({measured.p95 * 1000:,.0f})"
+
+
+def _ratio(measured: Measured, ours: Measured) -> str:
+    return "failed" if measured.error else f"{measured.median / ours.median:.2f}"
+
+
+def _agreement(measured: Measured, reference: Measured) -> str:
+    return "failed" if measured.error else "{:.3f}, {:.3f}".format(*measured.agreement(reference))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""What there is around the forward passes, how near those come to what the machine can do, and what a cache saves.
+
+Run it with: make bench, or .venv/bin/python benchmarks/peers/overhead.py
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from classifier import classifier
+from lists import Lists
+from tables import print_table
+
+from rerank_plugins import Reranker
+from rerank_plugins.backends.base import Batch
+from rerank_plugins.backends.onnx import OnnxBackend
+from rerank_plugins.backends.torch import TorchBackend
+
+ROUNDS = 9
+DOCUMENTS, TOKENS = 50, 150
+# Large enough that reading the matrices costs nothing beside multiplying them.
+_MATRIX = 2048
+
+
+def main() -> None:
+    """Print three tables."""
+    folders, lists = classifier(), Lists()
+    (request,) = lists.requests(1, documents=DOCUMENTS, tokens=TOKENS)
+    peak = max(_sgemm() for _ in range(ROUNDS))
+    print(f"\n### One request, {DOCUMENTS} documents of {TOKENS} tokens; sgemm peak {peak / 1e9:.0f} GFLOPS\n")
+    rows = []
+    for label, folder, backend in (
+        ("exported fp32", folders.fp32, OnnxBackend),
+        ("exported int8", folders.int8, OnnxBackend),
+        ("torch", folders.torch, TorchBackend),
+    ):
+        name = "torch" if backend is TorchBackend else "onnx"
+        with Reranker(folder, backend=name) as reranker:
+            whole, bare, report = _around(reranker, backend, request)
+        share = _flops(folder, request, report.tokens) / whole / peak
+        rows.append(
+            [
+                label,
+                f"{whole * 1000:.0f} ms",
+                f"{bare * 1000:.0f} ms",
+                f"{whole / bare - 1:+.1%}",
+                f"{report.padding / (report.padding + report.tokens):.1%}",
+                "" if "int8" in label else f"{share:.0%}",
+            ]
+        )
+    print_table(["", "rank()", "its forward passes alone", "around them", "padding", "of the sgemm peak"], rows)
+    print("\n### The same question again\n")
+    with Reranker(folders.int8, cache="memory") as cached:
+        first = _seconds(lambda: cached.rank(*request))
+        again = statistics.median(_seconds(lambda: cached.rank(*request)) for _ in range(ROUNDS))
+    print_table(["", "ms"], [["first", f"{first * 1000:.1f}"], ["from memory", f"{again * 1000:.2f}"]])
+    print(f"\nA repeated question is {first / again:,.0f} times as fast.")
+
+
+def _around(reranker: Reranker, backend: Any, request: tuple[str, list[str]]) -> tuple[float, float, Any]:
+    """Time a request, and the forward passes of the same batches from as many threads, in turns."""
+    recorded: list[tuple[Any, Batch]] = []
+    forward: Callable[..., Any] = backend.forward
+
+    def recording(self: Any, batch: Batch) -> Any:
+        recorded.append((self, dict(batch)))
+        return forward(self, batch)
+
+    backend.forward = recording
+    try:
+        report = reranker.rank(*request).report
+    finally:
+        backend.forward = forward
+    whole, bare = [], []
+    with ThreadPoolExecutor(recorded[0][0].workers) as threads:
+        for _ in range(ROUNDS):
+            whole.append(_seconds(lambda: reranker.rank(*request)))
+            bare.append(_seconds(lambda: list(threads.map(lambda each: forward(*each), recorded))))
+    return statistics.median(whole), statistics.median(bare), report
+
+
+def _flops(folder: Path, request: tuple[str, list[str]], tokens: int) -> float:
+    """Count the multiplications and additions of an encoder's matrices, biases and layer norms left out.
+
+    Of a layer and token: four projections and two of the feed-forward net, 2 operations a weight; and the two
+    products with the other tokens.
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    width, layers = config["hidden_size"], config["num_hidden_layers"]
+    weights = 4 * width * width + 2 * width * config["intermediate_size"]
+    each = tokens / len(request[1])
+    return layers * tokens * (2 * weights + 4 * each * width)
+
+
+def _sgemm() -> float:
+    """Multiply two square matrices in fp32; operations a second."""
+    a, b = torch.rand(_MATRIX, _MATRIX), torch.rand(_MATRIX, _MATRIX)
+    return 2 * _MATRIX**3 / _seconds(lambda: a @ b)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,9 @@
+"""Print Markdown tables."""
+
+
+def print_table(head: list[str], rows: list[list[str]]) -> None:
+    """Print a table; the first column is words, the others are numbers."""
+    print("| " + " | ".join(head) + " |")
+    print("|---" + "|---:" * (len(head) - 1) + "|")
+    for row in rows:
+        print("| " + " | ".join(row) + " |", flush=True)

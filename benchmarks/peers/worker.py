@@ -1,0 +1,82 @@
+"""One contestant in a process of its own: jobs come in on standard input, times go out on standard output.
+
+Run by `team.py` in whichever environment the contestant's library is installed in; one JSON object a line.
+"""
+
+import asyncio
+import inspect
+import json
+import os
+import resource
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TextIO
+
+import contestants
+
+# A request and its answer: seconds, and the order of the documents.
+Request = tuple[str, list[str]]
+Done = tuple[float, list[int]]
+
+
+def main() -> None:
+    """Load a contestant, say so, and do one job after another."""
+    # Libraries print to standard output; the answers go to a copy of it that they do not know.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    name, folder, options = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
+    rank = getattr(contestants, name)(folder, **options)
+    _do(rank, [("warm up", ["a first document", "a second one"])], 1)
+    _say(answers, {"ready": True})
+    for line in sys.stdin:
+        job = json.loads(line)
+        try:
+            _say(answers, _do(rank, job["requests"], job["callers"]))
+        except Exception as error:  # noqa: BLE001 - whatever a library raises under load is its result
+            _say(answers, {"error": f"{type(error).__name__}: {error}"[:200]})
+
+
+def _do(rank: contestants.Rank, requests: list[Request], callers: int) -> dict[str, Any]:
+    start = time.perf_counter()
+    if inspect.iscoroutinefunction(rank):
+        done = asyncio.run(_in_coroutines(rank, requests, callers))
+    elif callers == 1:
+        done = [_timed(rank, request) for request in requests]
+    else:
+        with ThreadPoolExecutor(callers) as threads:
+            done = list(threads.map(lambda request: _timed(rank, request), requests))
+    return {
+        "seconds": time.perf_counter() - start,
+        "latencies": [seconds for seconds, _ in done],
+        "orders": [order for _, order in done],
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def _timed(rank: contestants.Rank, request: Request) -> Done:
+    start = time.perf_counter()
+    order = rank(*request)
+    return time.perf_counter() - start, order
+
+
+async def _in_coroutines(rank: contestants.Rank, requests: list[Request], callers: int) -> list[Done]:
+    places = asyncio.Semaphore(callers)
+
+    async def one(request: Request) -> Done:
+        async with places:
+            start = time.perf_counter()
+            order = await rank(*request)
+            return time.perf_counter() - start, order
+
+    return list(await asyncio.gather(*map(one, requests)))
+
+
+def _say(stream: TextIO, value: dict[str, Any]) -> None:
+    stream.write(json.dumps(value) + "\n")
+    stream.flush()
+
+
+if __name__ == "__main__":
+    main()
