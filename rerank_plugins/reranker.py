@@ -234,6 +234,11 @@ class Reranker:
         with self._in_use() as scorer:
             scorer.warm_up()
 
+    @property
+    def busy_seconds(self) -> float:
+        """How long the model has been at the batch that it is scoring; 0 when it is idle, minutes when it hangs."""
+        return self._loaded.scheduler.busy_seconds
+
     def close(self) -> None:
         """Give the model back; the last Reranker that shares it frees it. Closing twice is fine."""
         self._release()

@@ -1,4 +1,4 @@
-"""The command line: `rerank-plugins demo | rank | evaluate | export`."""
+"""The command line: `rerank-plugins demo | rank | evaluate | export | serve`."""
 
 import sys
 import warnings
@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from rerank_plugins import __version__
-from rerank_plugins.cli import demo, evaluate, export, rank
+from rerank_plugins.cli import demo, evaluate, export, rank, serve
 from rerank_plugins.cli.screen import errors
 from rerank_plugins.errors import RerankError
 
@@ -23,6 +23,7 @@ app.command()(demo.demo)
 app.command()(rank.rank)
 app.command()(evaluate.evaluate)
 app.command()(export.export)
+app.command()(serve.serve)
 
 
 def _print_version(wanted: bool) -> None:

@@ -30,6 +30,13 @@ MODEL: Mapping[str, Any] = {
     "num_threads": _flag(int, "Threads of the ONNX backend; all cores without it."),
 }
 
+# What only a process with many callers needs.
+ENGINE: Mapping[str, Any] = {
+    "max_queue": _flag(int, "Pairs of all callers that may wait; more are refused."),
+    "fallback": _flag(str, "cpu: finish there what the device's memory cannot hold."),
+    "cache": _flag(str, "memory, or a Redis URL: where scores are kept."),
+}
+
 
 def takes_config(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command flags for fields of `RerankConfig`, which it gets as one value, `config`.
@@ -37,7 +44,7 @@ def takes_config(*names: str) -> Callable[[Callable[..., None]], Callable[..., N
     typer makes flags of a function's parameters and knows no groups of them, so that each command would repeat them.
 
     Args:
-        names: Which of `MODEL`.
+        names: Which of `MODEL` and `ENGINE`.
 
     Example:
         >>> @takes_config("model", "device")
@@ -53,10 +60,11 @@ def takes_config(*names: str) -> Callable[[Callable[..., None]], Callable[..., N
             config = RerankConfig.from_env(**{name: given.pop(name) for name in names})
             command(**given, config=config)
 
+        flags_of = {**MODEL, **ENGINE}
         signature = inspect.signature(command)
         own = [each for name, each in signature.parameters.items() if name != "config"]
         flags = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=MODEL[name])
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=flags_of[name])
             for name in names
         ]
         run.__signature__ = signature.replace(parameters=[*own, *flags])  # type: ignore[attr-defined]

@@ -120,6 +120,8 @@ class Scheduler:
         self._requests: list[Request] = []
         self._turn = 0
         self._threads: list[threading.Thread] = []
+        # When each thread that is scoring began its batch.
+        self._begun: dict[int, float] = {}
         self._closed = False
 
     def submit(self, request: Request, *, max_queue: int) -> None:
@@ -168,6 +170,12 @@ class Scheduler:
             thread.join(timeout)
 
     @property
+    def busy_seconds(self) -> float:
+        """How long the batch that takes longest has been scored; 0 when nothing is."""
+        now = time.monotonic()
+        return max((now - begun for begun in list(self._begun.values())), default=0.0)
+
+    @property
     def _waiting(self) -> int:
         return sum(request.waiting for request in self._requests)
 
@@ -180,8 +188,11 @@ class Scheduler:
         self._changed.notify(self._workers)
 
     def _work(self) -> None:
+        own = threading.get_ident()
         while (batch := self._next_batch()) is not None:
+            self._begun[own] = time.monotonic()
             self._score(batch)
+            del self._begun[own]
 
     def _next_batch(self) -> list[_Slot] | None:
         """Wait for the next batch; None when the scheduler was closed."""

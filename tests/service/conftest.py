@@ -1,0 +1,83 @@
+"""Services on a free port of this machine, that stop by themselves."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from rerank_plugins import RerankConfig
+from rerank_plugins.service.app import create_app
+from rerank_plugins.service.settings import ServiceSettings
+
+Start = Callable[..., "Service"]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service.
+
+    Attributes:
+        url: Where it listens.
+        app: The application, for tests that look inside.
+    """
+
+    url: str
+    app: FastAPI
+
+    def post(self, path: str, body: object, **headers: str) -> httpx.Response:
+        return httpx.post(self.url + path, json=body, headers=headers, timeout=60)
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return httpx.get(self.url + path, headers=headers, timeout=60)
+
+
+@contextmanager
+def running(settings: ServiceSettings, config: RerankConfig) -> Iterator[Service]:
+    """Run an application on a free port, in a thread."""
+    app = create_app(settings, config)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        service = Service(f"http://127.0.0.1:{listener.getsockname()[1]}", app)
+        try:
+            while not server.started:
+                time.sleep(0.01)
+            yield service
+        finally:
+            server.should_exit = True
+            thread.join(30)
+
+
+@pytest.fixture
+def start(model_folder: Callable[[str], Path]) -> Iterator[Start]:
+    """Start a service over a tiny model, with any settings; options of the model as `config`."""
+    opened = []
+
+    def begin(*, config: RerankConfig | None = None, **settings: object) -> Service:
+        context = running(
+            ServiceSettings(**settings),
+            RerankConfig(model=str(model_folder("bert-onnx"))) if config is None else config,
+        )
+        opened.append(context)
+        return context.__enter__()
+
+    yield begin
+    for context in reversed(opened):
+        context.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[Service]:
+    """A service with the embedded model, as it comes; shared by all tests that only ask."""
+    with running(ServiceSettings(), RerankConfig()) as opened:
+        yield opened

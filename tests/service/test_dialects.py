@@ -1,0 +1,117 @@
+"""Each wire format, in the exact shape that its clients expect."""
+
+import pytest
+
+from rerank_plugins import Reranker
+from tests.service.conftest import Service
+from tests.texts import PHOTOSYNTHESIS, TRAPS
+
+ASKED = {"query": PHOTOSYNTHESIS, "documents": TRAPS}
+OBJECTS = {"query": PHOTOSYNTHESIS, "documents": [{"text": text} for text in TRAPS]}
+
+
+@pytest.fixture(scope="module")
+def expected() -> list[tuple[int, float, float]]:
+    """Place, logit and score of each document, best first."""
+    with Reranker() as reranker:
+        return [(each.index, each.logit, each.score) for each in reranker.rank(PHOTOSYNTHESIS, TRAPS)]
+
+
+def test_the_introduction_has_logits_as_scores(service: Service, expected: list[tuple[int, float, float]]) -> None:
+    answer = service.post("/rerank", ASKED).json()
+    assert set(answer) == {"query", "results"}
+    assert answer["query"] == PHOTOSYNTHESIS
+    assert [set(row) for row in answer["results"]] == [{"document", "score", "index", "relevance_score"}] * len(TRAPS)
+    found = [(row["index"], row["score"], row["relevance_score"]) for row in answer["results"]]
+    assert found == [pytest.approx(row) for row in expected]
+    assert [row["document"] for row in answer["results"]] == [TRAPS[index] for index, *_ in expected]
+
+
+def test_the_introduction_can_have_scores_and_fewer(service: Service, expected: list[tuple[int, float, float]]) -> None:
+    rows = service.post("/rerank", ASKED | {"raw_scores": False, "top_n": 2}).json()["results"]
+    assert [row["score"] for row in rows] == pytest.approx([score for *_, score in expected[:2]])
+    assert [row["relevance_score"] for row in rows] == [row["score"] for row in rows]
+
+
+def test_details_are_there_when_asked_for(service: Service) -> None:
+    answer = service.post("/rerank", {"query": "who", "documents": ["a", "b " * 2000], "details": True}).json()
+    assert sorted(row["truncated"] for row in answer["results"]) == [False, True]
+    assert answer["report"]["tokens"] > 512
+    assert answer["report"]["truncated"] == 1
+
+
+def test_one_document_works_too(service: Service) -> None:
+    assert len(service.post("/rerank", {"query": "who", "documents": ["alone"]}).json()["results"]) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"query": "who"}, {"documents": ["a"]}, {"query": "", "documents": ["a"]}, {"query": "who", "documents": []},
+     {"query": None, "documents": ["a"]}, {"query": "who", "documents": None}],
+)  # fmt: skip
+def test_the_introduction_says_what_is_missing(service: Service, body: dict[str, object]) -> None:
+    answer = service.post("/rerank", body)
+    assert (answer.status_code, answer.json()) == (400, {"error": "Missing 'query' or 'documents'"})
+
+
+def test_tei_answers_with_a_bare_array(service: Service, expected: list[tuple[int, float, float]]) -> None:
+    asked = {"query": PHOTOSYNTHESIS, "texts": TRAPS}
+    answer = service.post("/rerank", asked).json()
+    assert answer == [{"index": index, "score": pytest.approx(score)} for index, _, score in expected]
+    raw = service.post("/rerank", asked | {"raw_scores": True, "return_text": True}).json()
+    assert raw == [
+        {"index": index, "text": TRAPS[index], "score": pytest.approx(logit)} for index, logit, _ in expected
+    ]
+    nulls = {"truncate": None, "raw_scores": None, "return_text": None, "truncation_direction": "Right"}
+    assert service.post("/rerank", asked | nulls).json() == answer
+
+
+def test_tei_has_its_own_errors(service: Service) -> None:
+    empty = service.post("/rerank", {"query": "who", "texts": []})
+    assert (empty.status_code, empty.json()) == (400, {"error": "`texts` cannot be empty", "error_type": "Empty"})
+    wrong = service.post("/rerank", {"query": "who", "texts": ["a", 3]})
+    assert wrong.status_code == 422
+    assert wrong.json() == {"error": "texts.1: Input should be a valid string.", "error_type": "Validation"}
+    long = {"query": "who", "texts": ["short", "b " * 2000], "truncate": False}
+    cut = service.post("/rerank", long)
+    assert cut.status_code == 422
+    assert "texts[1]" in cut.json()["error"]
+    assert service.post("/rerank", long | {"truncate": True}).status_code == 200
+
+
+@pytest.mark.parametrize("asked", [ASKED, OBJECTS])
+def test_jina(service: Service, expected: list[tuple[int, float, float]], asked: dict[str, object]) -> None:
+    answer = service.post("/v1/rerank", asked | {"model": "jina-reranker-v2", "top_n": 3, "return_documents": None})
+    body = answer.json()
+    assert set(body) == {"id", "model", "usage", "results"}
+    assert body["model"] == "embedded"
+    assert body["usage"]["total_tokens"] == body["usage"]["prompt_tokens"] > 40
+    assert body["results"] == [
+        {"index": index, "relevance_score": pytest.approx(score), "document": {"text": TRAPS[index]}}
+        for index, _, score in expected[:3]
+    ]
+    bare = service.post("/v1/rerank", asked | {"return_documents": False}).json()
+    assert [set(row) for row in bare["results"]] == [{"index", "relevance_score"}] * len(TRAPS)
+    wrong = service.post("/v1/rerank", asked | {"top_n": 0})
+    assert (wrong.status_code, set(wrong.json())) == (422, {"detail"})
+
+
+def test_cohere(service: Service, expected: list[tuple[int, float, float]]) -> None:
+    answer = service.post("/v2/rerank", ASKED | {"model": "rerank-v3.5", "top_n": 2, "max_tokens_per_doc": None})
+    body = answer.json()
+    assert set(body) == {"id", "results", "meta"}
+    assert body["id"] == answer.headers["X-Request-ID"]
+    assert body["results"] == [
+        {"index": index, "relevance_score": pytest.approx(score)} for index, _, score in expected[:2]
+    ]
+    assert body["meta"]["api_version"] == {"version": "2", "is_experimental": False}
+    assert "warnings" not in body["meta"]
+    cut = service.post("/v2/rerank", {"model": "", "query": "who", "documents": ["b " * 2000]}).json()
+    assert cut["meta"]["warnings"] == ["1 documents were cut to what the model reads"]
+    wrong = service.post("/v2/rerank", {"model": "rerank-v3.5", "query": "who"})
+    assert wrong.status_code == 422
+    assert wrong.json() == {"id": wrong.headers["X-Request-ID"], "message": "documents: Field required."}
+
+
+def test_an_authorization_header_is_ignored_where_no_key_is_set(service: Service) -> None:
+    assert service.post("/rerank", ASKED, Authorization="Bearer anything").status_code == 200

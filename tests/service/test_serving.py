@@ -1,0 +1,254 @@
+"""From the first second to the last: loading, load, callers that leave, a model that hangs, SIGTERM."""
+
+import asyncio
+import json
+import os
+import queue
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from rerank_plugins import RerankConfig
+from rerank_plugins.backends.onnx import OnnxBackend
+from tests.service.conftest import Service, Start
+
+BODY = {"query": "who", "documents": ["hamlet", "bread"]}
+
+
+class Gate:
+    """Forward passes that wait until they are let through."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.open = threading.Event()
+        self.entered = threading.Semaphore(0)
+        forward = OnnxBackend.forward
+
+        def waiting(backend: OnnxBackend, batch: object) -> object:
+            self.entered.release()
+            assert self.open.wait(60)
+            return forward(backend, batch)
+
+        monkeypatch.setattr(OnnxBackend, "forward", waiting)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    gate = Gate(monkeypatch)
+    yield gate
+    gate.open.set()
+
+
+def ready(service: Service) -> None:
+    while service.get("/ready").status_code != 200:
+        time.sleep(0.01)
+
+
+def test_requests_wait_for_the_model(start: Start, gate: Gate) -> None:
+    service = start()  # warming up, at the gate
+    assert (service.get("/ready").status_code, service.get("/ready").json()) == (503, {"status": "loading"})
+    assert service.get("/health").status_code == 200
+    answers: queue.Queue[httpx.Response] = queue.Queue()
+    asking = threading.Thread(target=lambda: answers.put(service.post("/rerank", BODY)))
+    asking.start()
+    time.sleep(0.2)
+    assert answers.empty()
+    gate.open.set()
+    assert answers.get(timeout=30).status_code == 200
+    assert service.get("/ready").json() == {"status": "ready"}
+    asking.join()
+
+
+def test_a_request_gives_up_in_time(start: Start, gate: Gate) -> None:
+    service = start(timeout=0.3)
+    answer = service.post("/v2/rerank", BODY)
+    assert answer.status_code == 504
+    assert "waiting for the model to load" in answer.json()["message"]
+
+
+def test_a_model_that_is_not_there(start: Start, tmp_path: Path) -> None:
+    service = start(config=RerankConfig(model=str(tmp_path)))
+    answer = service.post("/v1/rerank", BODY)
+    assert (answer.status_code, "config.json" in answer.json()["detail"]) == (503, True)
+    assert (service.get("/health").status_code, service.get("/health").json()) == (503, {"status": "failed"})
+    assert service.get("/info").json()["status"] == "failed"
+
+
+def test_a_model_that_hangs_turns_health_red(start: Start, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate.open.set()
+    service = start(timeout=0.5)
+    ready(service)
+    monkeypatch.setattr("rerank_plugins.service.engine.STALLED_SECONDS", 0.2)
+    gate.open.clear()
+    answer = service.post("/rerank", BODY)
+    assert (answer.status_code, "ranking took" in answer.json()["error"]) == (504, True)
+    assert service.get("/health").json() == {"status": "stalled"}
+    assert service.get("/health").status_code == 503
+    gate.open.set()
+    deadline = time.monotonic() + 10
+    while service.get("/health").status_code != 200 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert service.get("/health").json() == {"status": "ready"}
+
+
+def test_a_full_queue_refuses_at_once(start: Start, gate: Gate, model_folder: Callable[[str], Path]) -> None:
+    gate.open.set()
+    service = start(config=RerankConfig(model=str(model_folder("bert-onnx")), num_threads=1, max_queue=10))
+    ready(service)
+    gate.open.clear()
+    while gate.entered.acquire(blocking=False):
+        pass
+    answers: queue.Queue[httpx.Response] = queue.Queue()
+    many = {"query": "who", "documents": [f"bread {place}" for place in range(10)]}
+    asking = threading.Thread(target=lambda: answers.put(service.post("/rerank", many)))
+    asking.start()
+    assert gate.entered.acquire(timeout=30)
+    begun = time.monotonic()
+    refused = service.post("/rerank", {"query": "what", "texts": ["a", "b", "c"]})
+    assert time.monotonic() - begun < 5
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+    assert refused.json()["error_type"] == "Overloaded"
+    gate.open.set()
+    assert answers.get(timeout=30).status_code == 200
+    asking.join()
+
+
+def test_a_caller_who_hangs_up_frees_the_place(start: Start, gate: Gate, model_folder: Callable[[str], Path]) -> None:
+    gate.open.set()
+    service = start(config=RerankConfig(model=str(model_folder("bert-onnx")), num_threads=1, max_queue=10))
+    ready(service)
+    gate.open.clear()
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(service.url + "/rerank", json=BODY | {"documents": [f"bread {n}" for n in range(10)]}, timeout=0.3)
+    engine = service.app.state.context.engine
+    deadline = time.monotonic() + 10
+    while engine.in_flight and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert engine.in_flight == 0
+    gate.open.set()
+    assert service.post("/rerank", BODY | {"documents": ["a"] * 10}).status_code == 200
+
+
+async def test_health_answers_while_the_model_is_busy(service: Service) -> None:
+    documents = [f"Passage {place} says that bread is baked and Hamlet was written. " * 3 for place in range(50)]
+    stop = False
+
+    async def rerank(client: httpx.AsyncClient, caller: int) -> None:
+        while not stop:
+            body = {"query": f"who wrote hamlet {caller}", "documents": documents}
+            assert (await client.post("/rerank", json=body)).status_code == 200
+
+    seconds = []
+    async with httpx.AsyncClient(base_url=service.url, timeout=120) as client:
+        callers = [asyncio.create_task(rerank(client, caller)) for caller in range(32)]
+        await asyncio.sleep(0.5)
+        async with httpx.AsyncClient(base_url=service.url, timeout=30) as other:
+            for _ in range(60):
+                begun = time.perf_counter()
+                assert (await other.get("/health")).status_code == 200
+                seconds.append(time.perf_counter() - begun)
+                await asyncio.sleep(0.02)
+        stop = True
+        await asyncio.gather(*callers)
+    assert statistics.quantiles(seconds, n=20)[-1] < 0.5  # the goal of 50 ms is measured by the benchmark
+
+
+@contextmanager
+def command(*arguments: object, **environment: str) -> Iterator["tuple[subprocess.Popen[str], str]"]:
+    """Run `rerank-plugins serve` on a free port; its process, and its address once it listens."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rerank_plugins", "serve", "--port", "0", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
+    )
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            if "Uvicorn running on" in line:
+                yield process, json.loads(line)["event"].split()[3]
+                break
+    finally:
+        process.kill()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            assert stream is not None
+            stream.close()
+
+
+def test_sigterm_answers_what_was_accepted_and_refuses_the_rest() -> None:
+    with command() as (process, url):
+        while httpx.get(f"{url}/ready").status_code != 200:
+            time.sleep(0.05)
+        documents = [f"Passage {place} says that bread is baked. " * 20 for place in range(400)]
+        answers: queue.Queue[httpx.Response] = queue.Queue()
+        asking = threading.Thread(
+            target=lambda: answers.put(
+                httpx.post(f"{url}/rerank", json={"query": "who", "documents": documents}, timeout=120)
+            )
+        )
+        asking.start()
+        while "rerank_in_flight 1.0" not in httpx.get(f"{url}/metrics").text:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        refused = httpx.post(f"{url}/rerank", json=BODY)
+        while refused.status_code == 200:  # the signal was not there yet
+            refused = httpx.post(f"{url}/rerank", json=BODY)
+        assert (refused.status_code, "ending" in refused.json()["error"]) == (503, True)
+        assert httpx.get(f"{url}/ready").json() == {"status": "draining"}
+        assert httpx.get(f"{url}/health").status_code == 200
+        answer = answers.get(timeout=120)
+        assert (answer.status_code, len(answer.json()["results"])) == (200, 400)
+        assert process.wait(30) == -signal.SIGTERM
+        asking.join()
+
+
+def test_flags_and_variables_are_one(model_folder: Callable[[str], Path]) -> None:
+    with command(
+        "--model", model_folder("bert-onnx"), "--max-documents", 7, "--api-keys", "k1,k2",
+        RERANK_MAX_CHARACTERS="99", RERANK_MAX_DOCUMENTS="8", RERANK_MAX_QUEUE="77",
+    ) as (_, url):  # fmt: skip
+        limits = httpx.get(f"{url}/info", headers={"Authorization": "Bearer k2"}).json()["limits"]
+    assert (limits["max_documents"], limits["max_characters"], limits["max_queue"]) == (7, 99, 77)
+
+
+def test_every_setting_is_a_flag() -> None:
+    import inspect
+
+    from rerank_plugins.cli.serve import serve
+    from rerank_plugins.service.settings import ServiceSettings
+
+    assert ServiceSettings.model_fields.keys() <= inspect.signature(serve).parameters.keys()
+
+
+def test_a_wrong_setting_ends_with_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rerank_plugins", "serve", "--host", "0.0.0.0"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "--api-keys" in done.stderr
+
+
+def test_logs_are_json() -> None:
+    with command() as (process, url):
+        httpx.post(f"{url}/rerank", json=BODY, headers={"X-Request-ID": "mine"})
+        assert process.stderr is not None
+        line = next(json.loads(line) for line in process.stderr if '"request"' in line)
+    assert (line["request_id"], line["status"], line["documents"]) == ("mine", 200, 2)
+    assert "hamlet" not in json.dumps(line)
+
+
+def test_config_timeout_is_the_services(start: Start, model_folder: Callable[[str], Path]) -> None:
+    config = replace(RerankConfig(model=str(model_folder("bert-onnx"))), timeout=1e-9)
+    assert start(config=config).post("/rerank", BODY).status_code == 200
