@@ -16,6 +16,7 @@ with extra("service", provides="fastapi"):
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
     from fastapi.staticfiles import StaticFiles
+    from fastapi_offline import FastAPIOffline
     from starlette.exceptions import HTTPException
     from starlette.middleware.cors import CORSMiddleware
     from starlette.types import Scope
@@ -52,10 +53,12 @@ def create_app(settings: ServiceSettings, config: RerankConfig) -> FastAPI:
         async with engine.running():
             yield
 
-    app = FastAPI(
+    # Its documentation brings its scripts along, where FastAPI takes them from elsewhere.
+    app = FastAPIOffline(
         title="rerank_plugins",
         version=__version__,
         summary="Order documents by what a cross-encoder says of each.",
+        redoc_url=None,
         lifespan=lifespan,
     )
     app.state.context = Context(engine, settings, metrics)

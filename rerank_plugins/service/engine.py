@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from enum import StrEnum
 
+import structlog
+
 from rerank_plugins.config import RerankConfig
 from rerank_plugins.errors import ClosedError, DeadlineExceededError, OverloadedError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.service.errors import DrainingError
 from rerank_plugins.types import RankResult, ReportedList
 
+_log = structlog.get_logger("rerank_plugins.service")
 # A forward pass of a full batch takes seconds on a slow machine, never minutes.
 STALLED_SECONDS = 120.0
 
@@ -127,8 +130,15 @@ class Engine:
         await self._idle.wait()
 
     def _load(self) -> Reranker:
-        reranker = Reranker.from_config(self.config)
-        reranker.warmup()
+        started = time.perf_counter()
+        try:
+            reranker = Reranker.from_config(self.config)
+            reranker.warmup()
+        except Exception as error:
+            _log.error("model failed", error=f"{type(error).__name__}: {error}")
+            raise
+        seconds = round(time.perf_counter() - started, 3)
+        _log.info("model ready", model=reranker.model, device=reranker.device, dtype=reranker.dtype, seconds=seconds)
         return reranker
 
     async def _loading(self, documents: int) -> Reranker:

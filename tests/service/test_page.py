@@ -76,6 +76,11 @@ def test_by_keyboard_alone(page: Page, service: Service) -> None:
     expect(page.locator(".result").first).to_contain_text("Shakespeare wrote Hamlet.")
 
 
+def test_the_api_is_documented_offline(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/docs")
+    expect(page.get_by_text("/v2/rerank")).to_be_visible()
+
+
 def test_an_error_is_shown(page: Page, start: Start) -> None:
     page.goto(start(max_characters=50).url)
     page.get_by_label("Passages").fill("x" * 60)
