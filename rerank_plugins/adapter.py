@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from rerank_plugins.caching import ScoreCache
 from rerank_plugins.config import ActivationName, BackendName, DtypeName, Fallback, LongDocuments, RerankConfig
 from rerank_plugins.errors import InvalidValueError
+from rerank_plugins.monitoring.base import notify
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.types import RerankReport
 from rerank_plugins.validation import check_score_threshold, check_top_n, plain_path
@@ -115,9 +116,11 @@ class RerankFields(BaseModel):
             type(error).__name__,
             candidates,
         )
-        return RerankReport(
+        report = RerankReport(
             model=model,
             candidates=candidates,
             kept=min(candidates, top_n or candidates),
             error=f"{type(error).__name__}: {error}",
         )
+        notify(report)
+        return report

@@ -15,6 +15,7 @@ from rerank_plugins.caching.base import KeyMaker
 from rerank_plugins.config import ActivationName, BackendName, DtypeName, Fallback, LongDocuments, RerankConfig
 from rerank_plugins.errors import ClosedError, UnknownTextWarning
 from rerank_plugins.loading.folder import find_model
+from rerank_plugins.monitoring.base import notify
 from rerank_plugins.scoring import loaded
 from rerank_plugins.scoring.activations import choose_activation
 from rerank_plugins.scoring.encoding import PairEncoder
@@ -144,7 +145,7 @@ class Reranker:
             cache=_cache_access(config, model, encoder.max_length),
             fallback=None if config.fallback is None else loaded.CpuFallback(folder, config),
         )
-        self._results = ResultMaker(folder.name, activate)
+        self._results = ResultMaker(folder.name, activate, max_length=encoder.max_length)
         self.config = config
         self.model = folder.name
         self.backend = folder.backend
@@ -185,7 +186,7 @@ class Reranker:
         pairs = _pairs(query, documents)
         then = self._ranked(top_n, score_threshold, start)
         with self._in_use() as scorer:
-            return self._warned(scorer.score(pairs, then))
+            return self._told(scorer.score(pairs, then))
 
     async def arank(
         self, query: str, documents: Sequence[str], *, top_n: int | None = None, score_threshold: float | None = None
@@ -195,7 +196,7 @@ class Reranker:
         pairs = _pairs(query, documents)
         then = self._ranked(top_n, score_threshold, start)
         with self._in_use() as scorer:
-            return self._warned(await scorer.ascore(pairs, then))
+            return self._told(await scorer.ascore(pairs, then))
 
     def score(self, pairs: Sequence[Pair]) -> ReportedList[float]:
         """Score (query, document) pairs, in the order given.
@@ -215,14 +216,14 @@ class Reranker:
         start = time.perf_counter()
         checked = check_pairs(pairs)
         with self._in_use() as scorer:
-            return self._warned(scorer.score(checked, lambda scored: self._results.scores(scored, start=start)))
+            return self._told(scorer.score(checked, lambda scored: self._results.scores(scored, start=start)))
 
     async def ascore(self, pairs: Sequence[Pair]) -> ReportedList[float]:
         """Do what `score` does without blocking the event loop."""
         start = time.perf_counter()
         checked = check_pairs(pairs)
         with self._in_use() as scorer:
-            return self._warned(await scorer.ascore(checked, lambda scored: self._results.scores(scored, start=start)))
+            return self._told(await scorer.ascore(checked, lambda scored: self._results.scores(scored, start=start)))
 
     def warmup(self) -> None:
         """Score pairs of full length on every thread, so that the first caller does not pay for what happens once.
@@ -283,8 +284,9 @@ class Reranker:
             start=start,
         )
 
-    def _warned(self, results: ReportedList[T]) -> ReportedList[T]:
-        """Warn of text that the vocabulary does not know, the first time that the model meets some."""
+    def _told(self, results: ReportedList[T]) -> ReportedList[T]:
+        """Tell the observers; warn of text that the vocabulary does not know, the first time that there is some."""
+        notify(results.report)
         if results.report.unknown and not self._loaded.warned_of_unknown_text:
             self._loaded.warned_of_unknown_text = True
             warnings.warn(

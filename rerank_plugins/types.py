@@ -27,6 +27,25 @@ class RankResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreDistribution:
+    """The scores of all candidates of a call, after the activation.
+
+    Attributes:
+        mean: Their mean.
+        lowest: The least.
+        highest: The greatest.
+        spread: Their standard deviation.
+        gap: The distance of the best two; None for a single one.
+    """
+
+    mean: float
+    lowest: float
+    highest: float
+    spread: float
+    gap: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RerankReport:
     """What one call did, in numbers.
 
@@ -42,6 +61,12 @@ class RerankReport:
         truncated: How many documents were cut to fit `max_length`.
         truncated_queries: How many queries were cut, since they took over three quarters of `max_length`.
         unknown: How many texts the model's vocabulary hardly knows: more than half of their tokens are unknown.
+        max_length: Tokens that a pair may have.
+        scores: The scores of all candidates; None where there are none.
+        top_1_kept: Whether the retriever's first document stayed the first (top-1 retention).
+        kendall_tau: How much of the retriever's order is left: 1 for all, -1 for the reverse order. The measures of
+            the order are None where there is none: pairs that were scored, or a single document (for tau).
+        top_n_overlap: The share of the kept documents that the retriever had among its first so many.
         fallback: Why the pairs were scored on the CPU instead of the device; None where they were not.
         seconds: Time of the whole call, waiting included.
         queue_seconds: How long the first pair waited for its turn behind other callers.
@@ -61,6 +86,11 @@ class RerankReport:
     truncated: int = 0
     truncated_queries: int = 0
     unknown: int = 0
+    max_length: int = 0
+    scores: ScoreDistribution | None = None
+    top_1_kept: bool | None = None
+    kendall_tau: float | None = None
+    top_n_overlap: float | None = None
     fallback: str | None = None
     seconds: float = 0.0
     queue_seconds: float = 0.0

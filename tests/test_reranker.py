@@ -12,9 +12,11 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.stats import kendalltau
 
 from rerank_plugins import (
     ClosedError,
@@ -364,6 +366,25 @@ def test_report_tells_what_was_done(bert: Reranker) -> None:
     assert report.error is None
     assert 0 < report.tokenize_seconds < report.seconds
     assert 0 < report.forward_seconds < report.seconds
+
+
+def test_report_tells_how_far_the_order_moved_and_how_the_scores_lie(reranker: Reranker) -> None:
+    results = reranker.rank(QUERY, DOCUMENTS)
+    order, scores = [result.index for result in results], [result.score for result in results]
+    kept = reranker.rank(QUERY, DOCUMENTS, top_n=3).report
+    assert kept.top_1_kept is (order[0] == 0)
+    assert kept.kendall_tau == pytest.approx(kendalltau(range(len(order)), np.argsort(order)).statistic)
+    assert kept.top_n_overlap == pytest.approx(len({0, 1, 2}.intersection(order[:3])) / 3)
+    assert kept.scores is not None
+    assert kept.scores.mean == pytest.approx(np.mean(scores))
+    assert kept.scores.spread == pytest.approx(np.std(scores))
+    assert (kept.scores.highest, kept.scores.lowest) == (max(scores), min(scores))
+    assert kept.scores.gap == pytest.approx(scores[0] - scores[1])
+    assert kept.max_length == reranker.max_length
+    alone, nothing = reranker.rank(QUERY, DOCUMENTS[:1]).report, reranker.rank(QUERY, []).report
+    assert (alone.top_1_kept, alone.kendall_tau, alone.top_n_overlap) == (True, None, 1.0)
+    assert (nothing.top_1_kept, nothing.scores) == (None, None)
+    assert reranker.score([(QUERY, DOCUMENTS[0])]).report.kendall_tau is None
 
 
 class TestLifetime:

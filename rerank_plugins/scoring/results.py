@@ -1,10 +1,15 @@
 """From scored pairs to what a caller gets: sorted, activated, cut, and with a report."""
 
+import math
+import statistics
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 
 from rerank_plugins.scoring.activations import Activation
+from rerank_plugins.scoring.displacement import kendall_tau
 from rerank_plugins.scoring.scorer import ScoredPairs
-from rerank_plugins.types import RankResult, ReportedList, RerankReport
+from rerank_plugins.types import RankResult, ReportedList, RerankReport, ScoreDistribution
 
 
 class ResultMaker:
@@ -13,10 +18,11 @@ class ResultMaker:
     Args:
         model: The model's name, for the report.
         activate: From logit to score.
+        max_length: Tokens that a pair may have, for the report.
     """
 
-    def __init__(self, model: str, activate: Activation) -> None:
-        self._model = model
+    def __init__(self, model: str, activate: Activation, *, max_length: int) -> None:
+        self._model, self._max_length = model, max_length
         self._activate = activate
 
     def ranked(
@@ -43,14 +49,15 @@ class ResultMaker:
             for index in order
         ]
         kept = [result for result in results if score_threshold is None or result.score >= score_threshold][:top_n]
-        return ReportedList(kept, self._report(scored, len(kept), start))
+        report = self._report(scored, [result.score for result in results], len(kept), start)
+        return ReportedList(kept, _with_order(report, order))
 
     def scores(self, scored: ScoredPairs, *, start: float) -> ReportedList[float]:
         """Return the activated scores in the caller's order."""
         scores = [self._activate(score.logit) for score in scored.scores]
-        return ReportedList(scores, self._report(scored, len(scores), start))
+        return ReportedList(scores, self._report(scored, scores, len(scores), start))
 
-    def _report(self, scored: ScoredPairs, kept: int, start: float) -> RerankReport:
+    def _report(self, scored: ScoredPairs, scores: Sequence[float], kept: int, start: float) -> RerankReport:
         return RerankReport(
             model=self._model,
             candidates=len(scored.scores),
@@ -65,9 +72,38 @@ class ResultMaker:
                 {query for (query, _), score in zip(scored.pairs, scored.scores, strict=True) if score.query_truncated}
             ),
             unknown=scored.unknown,
+            max_length=self._max_length,
+            scores=_distribution(scores),
             fallback=scored.fallback,
             seconds=time.perf_counter() - start,
             queue_seconds=scored.queue_seconds,
             tokenize_seconds=scored.tokenize_seconds,
             forward_seconds=scored.forward_seconds,
         )
+
+
+def _distribution(scores: Sequence[float]) -> ScoreDistribution | None:
+    if not scores:
+        return None
+    best, mean = sorted(scores, reverse=True)[:2], statistics.fmean(scores)
+    return ScoreDistribution(
+        mean=mean,
+        lowest=min(scores),
+        highest=best[0],
+        # Not `pstdev`, which computes in fractions and takes ten times as long.
+        spread=math.sqrt(statistics.fmean((score - mean) ** 2 for score in scores)),
+        gap=best[0] - best[1] if len(best) > 1 else None,
+    )
+
+
+def _with_order(report: RerankReport, order: Sequence[int]) -> RerankReport:
+    """Add how far an order is from the one received."""
+    if not order:
+        return report
+    among_first = sum(place < report.kept for place in order[: report.kept])
+    return replace(
+        report,
+        top_1_kept=order[0] == 0,
+        kendall_tau=kendall_tau(order),
+        top_n_overlap=among_first / report.kept if report.kept else None,
+    )

@@ -1,0 +1,180 @@
+"""Many clients of one service: ours, the tutorials' Flask app, and infinity, on the same weights.
+
+Run it with: .venv/bin/python benchmarks/peers/service.py [--soak]
+Load goes to 127.0.0.1 alone; `--soak` adds ten minutes of it to ours, to see its memory.
+"""
+
+import asyncio
+import itertools
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+from classifier import Classifier, classifier
+from lists import Lists, Request
+from tables import print_table
+from team import PEERS, ROOT
+
+from rerank_plugins import Reranker
+
+INFINITY = ROOT / ".bench" / "infinity"
+CLIENTS = (1, 8, 32)
+# Name, documents, tokens of each, requests at each number of clients.
+LOADS = (("50 of 150 tokens", 50, 150, 48), ("5 of 30 tokens", 5, 30, 480))
+CHECKED = 10_000
+_STARTUP_SECONDS = 180.0
+_SOAK_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """A service: how it is started on a port, and where it answers."""
+
+    label: str
+    command: list[str]
+    path: str
+
+
+def main() -> None:
+    """Print requests a second and latencies, then check ten thousand answers."""
+    folders, lists = classifier(), Lists()
+    rows: dict[str, list[list[str]]] = {name: [] for name, *_ in LOADS}
+    for contestant in _contestants(folders):
+        with _running(contestant) as (url, _):
+            for name, documents, tokens, count in LOADS:
+                requests = lists.requests(min(count, 48), documents=documents, tokens=tokens)
+                for clients in CLIENTS:
+                    seconds, latencies = asyncio.run(_load(url, list(_repeated(requests, count)), clients))
+                    rows[name].append([contestant.label, str(clients), *_figures(seconds, latencies)])
+    for name, *_ in LOADS:
+        print(f"\n### {name}\n")
+        print_table(["", "clients", "requests a second", "p50, ms", "p95, ms", "p99, ms"], rows[name])
+    ours = _contestants(folders)[0]
+    with _running(ours) as (url, process):
+        _check(url, lists, folders.fp32)
+        if "--soak" in sys.argv:
+            _soak(url, lists, process)
+
+
+def _contestants(folders: Classifier) -> list[Contestant]:
+    flask = str(Path(__file__).with_name("flask_app.py"))
+    infinity = [str(INFINITY / "bin" / "infinity_emb"), "v2", "--model-id", str(folders.torch), "--device", "cpu"]
+    return [
+        Contestant(
+            "rerank_plugins, fp32",
+            [sys.executable, "-m", "rerank_plugins", "serve", "--model", str(folders.fp32), "--port"],
+            "/rerank",
+        ),
+        Contestant(
+            "rerank_plugins, int8",
+            [sys.executable, "-m", "rerank_plugins", "serve", "--model", str(folders.int8), "--port"],
+            "/rerank",
+        ),
+        Contestant("Flask", [str(PEERS / "bin" / "python"), flask, str(folders.torch)], "/rerank"),
+        Contestant("infinity", [*infinity, "--port"], "/rerank"),
+    ]
+
+
+@contextmanager
+def _running(contestant: Contestant) -> Iterator[tuple[str, psutil.Process]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen([*contestant.command, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}{contestant.path}"
+    try:
+        deadline = time.monotonic() + _STARTUP_SECONDS
+        while not _answers(url):
+            if time.monotonic() > deadline or process.poll() is not None:
+                raise RuntimeError(f"{contestant.label} did not start: {contestant.command}")
+            time.sleep(0.5)
+        yield url, psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.post(url, json={"query": "who", "documents": ["a", "b"]}, timeout=60).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _repeated(requests: list[Request], count: int) -> Iterator[Request]:
+    return itertools.islice(itertools.cycle(requests), count)
+
+
+async def _load(url: str, requests: list[Request], clients: int) -> tuple[float, list[float]]:
+    """Let some clients ask one request after another, until all are answered."""
+    waiting = iter(requests)
+    latencies: list[float] = []
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        for query, documents in waiting:
+            start = time.perf_counter()
+            response = await client.post(url, json={"query": query, "documents": documents})
+            response.raise_for_status()
+            latencies.append(time.perf_counter() - start)
+
+    async with httpx.AsyncClient(timeout=600, limits=httpx.Limits(max_connections=clients)) as client:
+        start = time.perf_counter()
+        await asyncio.gather(*(ask(client) for _ in range(clients)))
+        return time.perf_counter() - start, latencies
+
+
+def _figures(seconds: float, latencies: list[float]) -> list[str]:
+    cuts = statistics.quantiles(latencies, n=100, method="inclusive")
+    return [f"{len(latencies) / seconds:.2f}", *(f"{cuts[percent - 1] * 1000:,.0f}" for percent in (50, 95, 99))]
+
+
+def _check(url: str, lists: Lists, folder: Path) -> None:
+    """Ask ten thousand times, and compare each answer with what the library says by itself."""
+    requests = lists.requests(100, documents=5, tokens=30)
+    with Reranker(folder) as reranker:
+        expected = {
+            query: {documents[each.index]: each.logit for each in reranker.rank(query, documents)}
+            for query, documents in requests
+        }
+    failed = crossed = 0
+    waiting = iter(list(_repeated(requests, CHECKED)))
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        nonlocal failed, crossed
+        for query, documents in waiting:
+            response = await client.post(url, json={"query": query, "documents": documents})
+            if response.status_code != 200:
+                failed += 1
+                continue
+            found = {row["document"]: row["score"] for row in response.json()["results"]}
+            own = expected[query]
+            crossed += found.keys() != own.keys() or any(abs(found[text] - own[text]) > 1e-3 for text in own)
+
+    async def all_of_them() -> None:
+        async with httpx.AsyncClient(timeout=600) as client:
+            await asyncio.gather(*(ask(client) for _ in range(32)))
+
+    asyncio.run(all_of_them())
+    print(f"\n{CHECKED:,} requests of 5 short documents, 32 clients: {failed} failed, {crossed} crossed.")
+
+
+def _soak(url: str, lists: Lists, process: psutil.Process) -> None:
+    requests = lists.requests(48, documents=10, tokens=150)
+    start, rows = time.monotonic(), []
+    while (passed := time.monotonic() - start) < _SOAK_SECONDS:
+        rows.append([f"{passed:.0f}", f"{process.memory_info().rss / 2**20:.0f}"])
+        asyncio.run(_load(url, list(_repeated(requests, 400)), 8))
+    print("\n### Memory under load\n")
+    print_table(["seconds", "resident MB"], rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Every rerank as an OpenTelemetry span, a child of whatever span the caller is in."""
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from rerank_plugins.extras import extra
+from rerank_plugins.types import RerankReport
+
+with extra("opentelemetry", provides="opentelemetry"):
+    from opentelemetry import trace
+    from opentelemetry.trace import StatusCode, TracerProvider
+
+
+class OpenTelemetryObserver:
+    """Write each report as a span named `rerank`, whose attributes are the report's fields under `rerank.`.
+
+    Args:
+        provider: Where spans go; None for the one that the application has set.
+    """
+
+    def __init__(self, provider: TracerProvider | None = None) -> None:
+        self._tracer = trace.get_tracer("rerank_plugins", tracer_provider=provider)
+
+    def __call__(self, report: RerankReport) -> None:
+        """Write a span that has just ended."""
+        end = time.time_ns()
+        span = self._tracer.start_span("rerank", start_time=end - int(report.seconds * 1e9))
+        span.set_attributes(_flat("rerank", asdict(report)))
+        if report.error is not None:
+            # Its message may quote a text, and texts do not belong into traces unasked.
+            span.set_status(StatusCode.ERROR, report.error.partition(":")[0])
+        span.end(end)
+
+
+def _flat(prefix: str, values: dict[str, Any]) -> dict[str, str | bool | int | float]:
+    flat: dict[str, str | bool | int | float] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(f"{prefix}.{name}", value)
+        elif value is not None and name != "error":
+            flat[f"{prefix}.{name}"] = value
+    return flat

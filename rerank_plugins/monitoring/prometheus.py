@@ -1,0 +1,72 @@
+"""Every rerank as Prometheus metrics, all of them under `rerank_`."""
+
+from rerank_plugins.extras import extra
+from rerank_plugins.types import RerankReport
+
+with extra("prometheus", provides="prometheus_client"):
+    from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
+
+# From a cache's answer to a long list on a slow machine.
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_DOCUMENTS = (1, 5, 10, 20, 50, 100, 200, 500, 1000)
+_SHARES = tuple(place / 10 for place in range(1, 11))
+_TAUS = (-0.5, 0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 1.0)
+
+
+class PrometheusObserver:
+    """Histograms and counters of reports, labelled by model.
+
+    Args:
+        registry: Where they are registered; the library's own without it.
+
+    Example:
+        >>> with observe(PrometheusObserver()):
+        ...     reranker.rank("who", ["a", "b"])
+    """
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"rerank_{name}", text, ["model"], buckets=buckets, registry=registry)
+
+        def counter(name: str, text: str) -> Counter:
+            return Counter(f"rerank_{name}", text, ["model"], registry=registry)
+
+        self._histograms = {
+            "seconds": histogram("seconds", "Time of a rerank.", SECONDS),
+            "queue_seconds": histogram("queue_seconds", "Wait for the model.", SECONDS),
+            "tokenize_seconds": histogram("tokenize_seconds", "Time until pairs were ready to be scored.", SECONDS),
+            "forward_seconds": histogram("forward_seconds", "Time in the model.", SECONDS),
+            "candidates": histogram("candidates", "Documents that came in.", _DOCUMENTS),
+            "kendall_tau": histogram("kendall_tau", "Order received and order given: 1 for the same.", _TAUS),
+            "top_n_overlap": histogram("top_n_overlap", "Share of the kept that were among the first.", _SHARES),
+        }
+        self._top_score = histogram("top_score", "Score of the best document.", _SHARES)
+        self._score_gap = histogram("score_gap", "Distance of the best two scores.", _SHARES)
+        self._counters = {
+            "tokens": counter("tokens", "Tokens that the model read."),
+            "scored": counter("scored", "Pairs that the model read."),
+            "cached": counter("cached", "Pairs that came from the cache."),
+            "truncated": counter("truncated", "Documents that were cut."),
+            "unknown": counter("unknown", "Texts that the vocabulary hardly knows."),
+        }
+        self._failures = counter("failures", "Calls that handed the retriever's order through.")
+        self._first = Counter(
+            "rerank_first", "Whether the first document stayed the first.", ["model", "kept"], registry=registry
+        )
+
+    def __call__(self, report: RerankReport) -> None:
+        """Count a report."""
+        if report.error is not None:
+            self._failures.labels(report.model).inc()
+            return
+        for name, histogram in self._histograms.items():
+            if (value := getattr(report, name)) is not None:
+                histogram.labels(report.model).observe(value)
+        for name, counter in self._counters.items():
+            counter.labels(report.model).inc(getattr(report, name))
+        if report.scores is not None:
+            self._top_score.labels(report.model).observe(report.scores.highest)
+            if report.scores.gap is not None:
+                self._score_gap.labels(report.model).observe(report.scores.gap)
+        if report.top_1_kept is not None:
+            self._first.labels(report.model, str(report.top_1_kept).lower()).inc()
