@@ -150,7 +150,9 @@ def _check_cache(name: str, value: object) -> None:
         raise InvalidTypeError(f"{name} must be 'memory', a Redis URL or a ScoreCache, got {type(value).__name__}.")
     if value != "memory" and not value.startswith(REDIS_SCHEMES):
         schemes = ", ".join(REDIS_SCHEMES)
-        raise InvalidValueError(f"{name} must be 'memory' or a Redis URL ({schemes}), got {value!r}.")
+        # Not the rest of it, where a password may stand.
+        scheme = value.partition(":")[0]
+        raise InvalidValueError(f"{name} must be 'memory' or a Redis URL ({schemes}), got {scheme!r}.")
 
 
 def _check_switch(name: str, value: object) -> None:

@@ -27,7 +27,7 @@ def test_the_container_has_no_rights_and_bakes_only_pinned_weights() -> None:
     assert lines.index("USER 10001") < next(place for place, line in enumerate(lines) if line.startswith("CMD"))
     text = "\n".join(lines)
     assert "HEALTHCHECK" in text
-    assert 'test -n "$REVISION"' in text
+    assert "40 hex digits" in text
 
 
 def test_what_the_dockerfile_copies_is_there() -> None:
@@ -59,7 +59,7 @@ def test_prometheus_asks_the_service_with_its_key() -> None:
 def test_nginx_takes_as_much_as_the_service(directive: str, value: str, tmp_path: Path) -> None:
     whole = tmp_path / "nginx.conf"
     whole.write_text(f"events {{}}\nhttp {{\n{(DEPLOY / 'nginx.conf').read_text(encoding='utf-8')}\n}}\n")
-    parsed = crossplane.parse(str(whole), strict=True)
+    parsed = crossplane.parse(str(whole))
     assert parsed["status"] == "ok", parsed["errors"]
     http = next(block for block in parsed["config"][0]["parsed"] if block["directive"] == "http")["block"]
     server = next(block for block in http if block["directive"] == "server")["block"]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from rerank_plugins.caching.base import PairScore
+from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.extras import extra
 
 with extra("redis", provides="redis"):
@@ -41,9 +42,15 @@ class RedisCache:
     def __init__(self, url: str, *, namespace: str = "rerank", ttl: int = 86_400, timeout: float = 0.1) -> None:
         self._arguments = {"url": url, "namespace": namespace, "ttl": ttl, "timeout": timeout}
         # A retry would make the caller wait longer than the timeout.
-        self._client = Redis.from_url(
-            url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
-        )
+        try:
+            self._client = Redis.from_url(
+                url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
+            )
+        except ValueError:  # It quotes what it takes for the port, which may be a part of a password.
+            raise InvalidValueError(
+                "The Redis URL of the cache cannot be read. It is redis://:password@host:port/0, where signs such as / "
+                "and # in a password are written as %2F and %23."
+            ) from None
         self._prefix = namespace.encode() + b":"
         self._ttl = ttl
         self._silent_until = 0.0

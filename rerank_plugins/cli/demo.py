@@ -29,7 +29,7 @@ QUESTION = "who got the first nobel prize in physics"
 PACKAGED_CORPUS = Path(__file__).parents[2] / "examples" / "data" / "nq_open_gold" / "corpus.jsonl.gz"
 
 
-@options.takes_config(*options.MODEL)
+@options.takes_config()
 def demo(
     question: Annotated[str | None, typer.Argument(help=f'What to ask; "{QUESTION}" without it.')] = None,
     questions: Annotated[Path | None, typer.Option(help="A file of questions, one a line, in place of one.")] = None,

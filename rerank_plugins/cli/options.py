@@ -13,62 +13,91 @@ TopN = Annotated[int, typer.Option(min=1, help="How many documents to keep.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
 
 
-def _flag(kind: Any, text: str) -> Any:
-    return Annotated[kind | None, typer.Option(help=text, rich_help_panel="Model")]
+def flag(kind: Any, text: str, *, default: object = None, panel: str = "Model", name: str | None = None) -> Any:
+    """Make a flag that is None where it was not given; its default stands in the help alone.
+
+    Args:
+        kind: Its type.
+        text: What the help says.
+        default: What holds without it, for the help.
+        panel: Under which heading the help shows it.
+        name: How it is written; None for the parameter's name. A switch without one has a --no- form too.
+    """
+    said = text if default is None else f"{text} Default: {default}."
+    names = () if name is None else (name,)
+    return Annotated[kind | None, typer.Option(*names, help=said, rich_help_panel=panel)]
+
+
+def _of_config(kind: Any, name: str, text: str) -> Any:
+    return flag(kind, text, default=getattr(RerankConfig, name))
 
 
 MODEL: Mapping[str, Any] = {
-    "model": _flag(str, "Folder, or name on the Hub; the embedded model without it."),
-    "revision": _flag(str, "A branch, tag or commit of a name on the Hub."),
-    "backend": _flag(str, "onnx, torch or auto."),
-    "device": _flag(str, "cpu, cuda, cuda:1, mps or auto."),
-    "dtype": _flag(str, "fp32, fp16, bf16 or auto."),
-    "onnx_file": _flag(str, "Which .onnx file, where there are several."),
-    "max_length": _flag(int, "Tokens a pair may have."),
-    "long_documents": _flag(str, "truncate, or windows: read them whole, the best window counts."),
-    "max_batch_tokens": _flag(int, "Tokens a batch may have with torch."),
-    "num_threads": _flag(int, "Threads of the ONNX backend; all cores without it."),
+    "model": flag(str, "Folder, or name on the Hub; the embedded model without it."),
+    "revision": flag(str, "A branch, tag or commit of a name on the Hub."),
+    "backend": _of_config(str, "backend", "onnx, torch or auto."),
+    "device": _of_config(str, "device", "cpu, cuda, cuda:1, mps or auto."),
+    "dtype": _of_config(str, "dtype", "fp32, fp16, bf16 or auto."),
+    "onnx_file": flag(str, "Which .onnx file, where there are several."),
+    "max_length": _of_config(int, "max_length", "Tokens a pair may have."),
+    "long_documents": _of_config(str, "long_documents", "truncate, or windows: read whole, the best one counts."),
+    "max_batch_tokens": _of_config(int, "max_batch_tokens", "Tokens a batch may have with torch."),
+    "num_threads": flag(int, "Threads of the ONNX backend; all cores without it."),
 }
-
-# What only a process with many callers needs.
+# What a service is told besides.
 ENGINE: Mapping[str, Any] = {
-    "max_queue": _flag(int, "Pairs of all callers that may wait; more are refused."),
-    "fallback": _flag(str, "cpu: finish there what the device's memory cannot hold."),
-    "cache": _flag(str, "memory, or a Redis URL: where scores are kept."),
+    "activation": flag(str, "sigmoid or identity; what the model declares without it."),
+    "max_queue": _of_config(int, "max_queue", "Pairs of all callers that may wait; more are refused."),
+    "fallback": flag(str, "cpu: finish there what the device's memory cannot hold."),
+    "cache": flag(str, "memory, or a Redis URL: where scores are kept."),
+    "cache_folder": flag(str, "Where downloads are kept; the Hub's own choice without it."),
+    "local_files_only": flag(bool, "Never ask the Hub.", name="--local-files-only"),
+    "token": flag(str, "A Hub access token; better in RERANK_TOKEN, where no process list shows it."),
+    "trust_remote_code": flag(bool, "Run Python code that comes with the model.", name="--trust-remote-code"),
 }
 
 
-def takes_config(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command flags for fields of `RerankConfig`, which it gets as one value, `config`.
+def collects(
+    into: str, flags: Mapping[str, Any], make: Callable[..., Any]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command flags, which it gets as one value.
 
     typer makes flags of a function's parameters and knows no groups of them, so that each command would repeat them.
 
     Args:
-        names: Which of `MODEL` and `ENGINE`.
+        into: The command's parameter that gets the value.
+        flags: Parameters of typer by name.
+        make: Makes the value of what was given, by name; None stands for what was not.
 
     Example:
-        >>> @takes_config("model", "device")
+        >>> @collects("config", MODEL, RerankConfig.from_env)
         ... def show(*, config: RerankConfig) -> None:
         ...     print(config.device)
-        >>> show(model=None, device="cpu")
+        >>> show(device="cpu")
         cpu
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def run(**given: Any) -> None:
-            config = RerankConfig.from_env(**{name: given.pop(name) for name in names})
-            command(**given, config=config)
+            value = make(**{name: given.pop(name, None) for name in flags})
+            command(**given, **{into: value})
 
-        flags_of = {**MODEL, **ENGINE}
         signature = inspect.signature(command)
-        own = [each for name, each in signature.parameters.items() if name != "config"]
-        flags = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=flags_of[name])
-            for name in names
+        own = [each for name, each in signature.parameters.items() if name != into]
+        more = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+            for name, annotation in flags.items()
         ]
-        run.__signature__ = signature.replace(parameters=[*own, *flags])  # type: ignore[attr-defined]
-        run.__annotations__ = {each.name: each.annotation for each in (*own, *flags)}
+        parameters = [*own, *more]
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
         return run
 
     return decorate
+
+
+def takes_config(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command flags for fields of `RerankConfig`, which it gets as `config`; all of `MODEL` without names."""
+    flags = {**MODEL, **ENGINE}
+    return collects("config", {name: flags[name] for name in names or MODEL}, RerankConfig.from_env)

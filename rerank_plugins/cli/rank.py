@@ -16,7 +16,7 @@ from rerank_plugins.retrieval.passages import Passage, parse_passages, read_pass
 from rerank_plugins.types import RankResult, ReportedList
 
 
-@options.takes_config(*options.MODEL)
+@options.takes_config()
 def rank(
     query: Annotated[str, typer.Argument(help="What to rank by.")],
     file: Annotated[

@@ -1,37 +1,39 @@
 """The application: routes, what surrounds them, and how an error becomes an answer."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
+from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Scope
+
 from rerank_plugins import __version__
 from rerank_plugins.config import RerankConfig
 from rerank_plugins.errors import OverloadedError, RerankError
-from rerank_plugins.extras import extra
-
-with extra("service", provides="fastapi"):
-    from fastapi import FastAPI, Request, Response
-    from fastapi.exceptions import RequestValidationError
-    from fastapi.responses import JSONResponse
-    from fastapi.staticfiles import StaticFiles
-    from fastapi_offline import FastAPIOffline
-    from starlette.exceptions import HTTPException
-    from starlette.middleware.cors import CORSMiddleware
-    from starlette.types import Scope
 from rerank_plugins.service import routes, status
 from rerank_plugins.service.context import Context
 from rerank_plugins.service.dialects.introduction import INTRODUCTION
 from rerank_plugins.service.engine import Engine
-from rerank_plugins.service.errors import status_of
+from rerank_plugins.service.errors import UnauthorizedError
 from rerank_plugins.service.metrics import Metrics
 from rerank_plugins.service.middleware import BodyLimited, KeyRequired, Observed
 from rerank_plugins.service.settings import ServiceSettings
 
 PAGE = Path(__file__).with_name("page")
-# Seconds after which a refused caller may try again: a full queue moves on with every batch.
-_RETRY_AFTER = "1"
+_HEADERS: Mapping[type[Exception], Mapping[str, str]] = {
+    # Seconds: a full queue moves on with every batch.
+    OverloadedError: {"Retry-After": "1"},
+    UnauthorizedError: {"WWW-Authenticate": "Bearer"},
+}
 
 
 def create_app(settings: ServiceSettings, config: RerankConfig) -> FastAPI:
@@ -59,6 +61,8 @@ def create_app(settings: ServiceSettings, config: RerankConfig) -> FastAPI:
         version=__version__,
         summary="Order documents by what a cross-encoder says of each.",
         redoc_url=None,
+        # For the document alone, so that its page asks for a key: `KeyRequired` is what checks it.
+        dependencies=[Depends(HTTPBearer(auto_error=False))] if settings.api_keys else [],
         lifespan=lifespan,
     )
     app.state.context = Context(engine, settings, metrics)
@@ -69,7 +73,7 @@ def create_app(settings: ServiceSettings, config: RerankConfig) -> FastAPI:
         app.add_exception_handler(kind, _refuse)
     keys = [key.get_secret_value() for key in settings.api_keys]
     # The last one added is the outermost.
-    app.add_middleware(BodyLimited, max_bytes=settings.max_body_bytes)
+    app.add_middleware(BodyLimited, max_bytes=settings.max_body_bytes, seconds=settings.timeout)
     app.add_middleware(KeyRequired, keys=keys, refuse=_answer_of)
     if settings.cors_origins:
         app.add_middleware(
@@ -91,17 +95,15 @@ def _answer_of(scope: Scope, error: Exception) -> JSONResponse:
     """Put an error into the words and the status of the route's wire format."""
     state: dict[str, Any] = scope["state"]
     dialect = state.get("dialect") or routes.DIALECTS.get(scope["path"], INTRODUCTION)
-    headers: dict[str, str] = {}
+    headers: Mapping[str, str] = {}
     if isinstance(error, RequestValidationError):
         status_code, dialect, message = routes.complaint(error, dialect)
     elif isinstance(error, HTTPException):
-        status_code, message, headers = error.status_code, str(error.detail), dict(error.headers or {})
+        status_code, message, headers = error.status_code, routes.own_words(error), dict(error.headers or {})
     elif isinstance(error, RerankError):
-        status_code, message = status_of(error), str(error)
-        if isinstance(error, OverloadedError):
-            headers["Retry-After"] = _RETRY_AFTER
+        status_code, message = dialect.status_of(error), str(error)
+        headers = _HEADERS.get(type(error), {})
     else:
         status_code, message = 500, f"Something failed here, and the log knows what under request id {state['id']}."
-    status_code = dialect.statuses.get(status_code, status_code)
     body = dialect.failure(status_code, message, state["id"])
-    return JSONResponse(body.model_dump(), status_code, headers)
+    return JSONResponse(body.model_dump(), status_code, dict(headers))

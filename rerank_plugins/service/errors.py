@@ -1,4 +1,7 @@
-"""What can go wrong with a request, and the status that says so: one table for every route."""
+"""What can go wrong with a request that could be read, and the status that says so: one table for every route.
+
+What cannot be read is refused where it is read: 400, 408, 413 and 422 of `middleware.BodyLimited` and FastAPI.
+"""
 
 from collections.abc import Mapping
 
@@ -21,14 +24,6 @@ class UnauthorizedError(RerankError):
     """A request without a key, or with a wrong one."""
 
 
-class BodyTooLargeError(RerankError):
-    """A body of more bytes than the service takes."""
-
-
-class NotJsonError(RerankError):
-    """A body that cannot be read as JSON."""
-
-
 class DrainingError(RerankError):
     """The service is ending: it answers what it has, and takes no more."""
 
@@ -39,9 +34,7 @@ class DisconnectedError(RerankError):
 
 # From the particular to the general: the first one that fits counts.
 STATUS: Mapping[type[RerankError], int] = {
-    NotJsonError: 400,
     UnauthorizedError: 401,
-    BodyTooLargeError: 413,
     InvalidValueError: 422,
     InvalidTypeError: 422,
     OverloadedError: 429,

@@ -1,5 +1,6 @@
 """What surrounds every request: its id, its line in the log, its place in the metrics, its key, its size."""
 
+import asyncio
 import hmac
 import re
 import time
@@ -18,9 +19,12 @@ from rerank_plugins.service.metrics import Metrics
 _log = structlog.get_logger("rerank_plugins.service")
 # An id that a caller sends is written into logs and headers: only what is harmless in both.
 _ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
-# Open to everybody: what a load balancer asks, and the page, which has a field for the key.
-OPEN_PATHS = frozenset({"/", "/health", "/ready"})
-OPEN_FOLDER = "/page/"
+# Open to everybody: what a load balancer asks, the page, which has a field for the key,
+# and the documentation, which holds no secret and which a browser asks for without one.
+OPEN_PATHS = frozenset({"/", "/health", "/ready", "/docs", "/openapi.json"})
+# What is counted by its path even where it was refused before it was routed.
+KNOWN_PATHS = frozenset({"/rerank", "/v1/rerank", "/v2/rerank", "/info", "/metrics"})
+OPEN_FOLDERS = ("/page/", "/static-offline-docs/")
 
 # Makes the answer of an error.
 Refuse = Callable[[Scope, Exception], ASGIApp]
@@ -68,7 +72,8 @@ class Observed:
 
     def _tell(self, scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
         # The route's own path: what a caller makes up must not become a label.
-        route = getattr(scope.get("route"), "path", "other")
+        path: str = scope["path"]
+        route: str = getattr(scope.get("route"), "path", path if path in KNOWN_PATHS else "other")
         report = state.get("report")
         self._metrics.observe(route, status, seconds, report)
         if route in ("/health", "/ready", "/metrics"):
@@ -81,9 +86,10 @@ class Observed:
             method=scope["method"],
             path=scope["path"],
             status=status,
+            format=getattr(state.get("dialect"), "name", None),
             seconds=round(seconds, 6),
             **told,
-            **state.get("texts", {}),
+            **({"texts": state["texts"]} if "texts" in state else {}),
         )
 
 
@@ -117,19 +123,20 @@ class KeyRequired:
 
 
 def _is_open(path: str) -> bool:
-    return path in OPEN_PATHS or path.startswith(OPEN_FOLDER)
+    return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
 
 
 class BodyLimited:
-    """Stop reading a body that has too many bytes, whatever its headers say.
+    """Stop reading a body that has too many bytes, whatever its headers say, or that takes too long to come.
 
     Args:
         app: What answers.
         max_bytes: How many a body may have.
+        seconds: How long it may take.
     """
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
-        self._app, self._max_bytes = app, max_bytes
+    def __init__(self, app: ASGIApp, *, max_bytes: int, seconds: float) -> None:
+        self._app, self._max_bytes, self._seconds = app, max_bytes, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, whose body is counted as it is read."""
@@ -137,19 +144,33 @@ class BodyLimited:
             await self._app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "")
-        read = 0
+        read, whole = 0, False
+        deadline = asyncio.get_running_loop().time() + self._seconds
 
         async def counting() -> Message:
-            nonlocal read
-            message = await receive()
+            nonlocal read, whole
+            if whole:  # From here on it waits for the caller to leave.
+                return await receive()
+            if declared.isdigit() and int(declared) > self._max_bytes:
+                raise self._too_large()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise _closing(408, f"The body did not come within {self._seconds:g} s.") from None
             read += len(message.get("body", b""))
-            if read > self._max_bytes or (declared.isdigit() and int(declared) > self._max_bytes):
-                # An HTTPException: the only one that passes through where FastAPI reads a body.
-                raise HTTPException(
-                    413,
-                    f"The body has more than {self._max_bytes:,} bytes. Send fewer or shorter documents.",
-                    {"Connection": "close"},  # or the rest of it would be read, to keep the connection
-                )
+            if read > self._max_bytes:
+                raise self._too_large()
+            whole = not message.get("more_body", False)
             return message
 
         await self._app(scope, counting, send)
+
+    def _too_large(self) -> HTTPException:
+        return _closing(413, f"The body has more than {self._max_bytes:,} bytes. Send fewer or shorter documents.")
+
+
+def _closing(status: int, message: str) -> HTTPException:
+    # An HTTPException is the only one that passes through where FastAPI reads a body. The connection is closed, or the
+    # rest of the body would be read to keep it.
+    return HTTPException(status, message, {"Connection": "close"})

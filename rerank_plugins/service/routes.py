@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Body, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import Discriminator, Tag
+from starlette.exceptions import HTTPException
 
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.service.context import context_of
@@ -27,9 +28,12 @@ DIALECTS: dict[str, Dialect[Any]] = {"/rerank": TEI, "/v1/rerank": JINA, "/v2/re
 
 router = APIRouter(tags=["rerank"])
 
+# Parts of an error's place that are no field of the body.
+_NO_FIELDS = {"body", "introduction", "tei", "as-string", "as-object"}
+
 
 def _shape(body: object) -> str:
-    return "tei" if isinstance(body, dict) and "texts" in body and "documents" not in body else "introduction"
+    return "tei" if isinstance(body, dict) and "texts" in body and body.get("documents") is None else "introduction"
 
 
 EitherRequest = Annotated[
@@ -47,6 +51,7 @@ def _errors(*dialects: Dialect[Any]) -> dict[int | str, dict[str, Any]]:
     reasons = {
         400: "The body is not JSON, or lacks what cannot be missing.",
         401: "No key, or a wrong one.",
+        408: "The body did not come within the service's timeout.",
         413: "The body has too many bytes.",
         422: "A field is wrong, or over a limit.",
         424: "The model gave no usable scores (in the format of text-embeddings-inference).",
@@ -85,19 +90,29 @@ async def rerank_cohere(request: Request, body: cohere.Request) -> cohere.Answer
 
 def complaint(error: RequestValidationError, dialect: Dialect[Any]) -> tuple[int, Dialect[Any], str]:
     """Say what is wrong with a body: status, wire format and words; never what the caller sent."""
-    first = error.errors()[0]
+    first, body = error.errors()[0], error.body
     if first["type"] == "json_invalid":
         return 400, dialect, f"The body is not JSON: {first['ctx']['error']}, at character {first['loc'][-1]}."
-    body = error.body
+    if isinstance(body, bytes):
+        return 400, dialect, "The body is not declared as JSON: send the header Content-Type: application/json."
     if dialect is TEI and _shape(body) == "introduction":
         dialect = INTRODUCTION
         if isinstance(body, dict) and not (body.get("query") and body.get("documents")):
             return 400, dialect, introduction.MISSING
     if dialect is TEI and isinstance(body, dict) and body.get("texts") == []:
         return 400, dialect, tei.EMPTY
-    tags = {"body", "introduction", "tei"}
-    place = ".".join(str(part) for part in first["loc"] if part not in tags) or "the body"
-    return 422, dialect, f"{place}: {first['msg']}."
+    place = ".".join(str(part) for part in first["loc"] if part not in _NO_FIELDS) or "the body"
+    return 422, dialect, f"{place}: {first['msg'].removeprefix('Value error, ')}."
+
+
+def own_words(error: HTTPException) -> str:
+    """Say what is wrong where FastAPI or starlette say it in few words."""
+    if error.detail == "There was an error parsing the body":
+        return (
+            "The body cannot be read as JSON: it is no UTF-8, nests too deep, holds a number of too many digits, or "
+            "ended too early."
+        )
+    return str(error.detail)
 
 
 async def _answer(request: Request, dialect: Dialect[Req], body: Req) -> Any:

@@ -5,16 +5,19 @@ import logging
 import signal
 from types import FrameType
 
-from rerank_plugins.config import RerankConfig
-from rerank_plugins.extras import extra
-from rerank_plugins.service.app import create_app
+import structlog
+import uvicorn
 
-with extra("service", provides="structlog"):
-    import structlog
-with extra("service", provides="uvicorn"):
-    import uvicorn
+from rerank_plugins.config import RerankConfig
+from rerank_plugins.service.app import create_app
 from rerank_plugins.service.engine import Engine
 from rerank_plugins.service.settings import ServiceSettings
+
+# Longer than clients and proxies keep an idle connection (httpx 5 s, nginx 60 s): whoever closes first must not be
+# the one who does not know of a request that is under way.
+_KEEP_ALIVE_SECONDS = 75
+# For what the engine has answered and is still being sent, and for callers who never finish sending.
+_LAST_SECONDS = 10
 
 
 def serve(settings: ServiceSettings, config: RerankConfig) -> None:
@@ -22,7 +25,15 @@ def serve(settings: ServiceSettings, config: RerankConfig) -> None:
     _log_as_json()
     app = create_app(settings, config)
     _Server(
-        uvicorn.Config(app, host=settings.host, port=settings.port, log_config=None, access_log=False),
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_LAST_SECONDS,
+        ),
         app.state.context.engine,
     ).run()
 
@@ -41,6 +52,7 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first signal, end at the second."""
         if self._ending is not None:
+            self.force_exit = True
             super().handle_exit(sig, frame)
             return
         # Python runs signal handlers between two steps of the main thread, which is the loop's.

@@ -3,12 +3,10 @@
 import ipaddress
 from typing import Annotated, Any, Self
 
-from rerank_plugins.errors import InvalidValueError
-from rerank_plugins.extras import extra
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-with extra("service", provides="pydantic_settings"):
-    from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-    from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from rerank_plugins.errors import InvalidValueError
 
 
 def _split(value: object) -> object:
@@ -34,7 +32,7 @@ class ServiceSettings(BaseSettings):
     What the model needs is in `RerankConfig`; its `timeout` is this one, which counts the wait for the model too.
     """
 
-    model_config = SettingsConfigDict(env_prefix="RERANK_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="RERANK_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=8000, ge=0, le=65_535, description="The port; 0 for any free one.")

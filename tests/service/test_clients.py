@@ -76,6 +76,6 @@ def test_llama_index_jina(service: Service) -> None:
 
 
 def test_infinity(service: Service) -> None:
-    client = infinity_client.Client(base_url=f"{service.url}/v1")
-    best = InfinityRerank(client=client, top_n=2).compress_documents(documents(), PHOTOSYNTHESIS)
+    with infinity_client.Client(base_url=f"{service.url}/v1") as client:
+        best = InfinityRerank(client=client, top_n=2).compress_documents(documents(), PHOTOSYNTHESIS)
     assert best[0].page_content == BEST

@@ -40,6 +40,12 @@ def test_details_are_there_when_asked_for(service: Service) -> None:
     assert answer["report"]["truncated"] == 1
 
 
+def test_an_object_goes_back_as_it_came(service: Service) -> None:
+    document = {"text": "Bread is baked.", "source": "a book", "page": 3}
+    (row,) = service.post("/rerank", {"query": "who", "documents": [document]}).json()["results"]
+    assert row["document"] == document
+
+
 def test_one_document_works_too(service: Service) -> None:
     assert len(service.post("/rerank", {"query": "who", "documents": ["alone"]}).json()["results"]) == 1
 
@@ -75,8 +81,10 @@ def test_tei_has_its_own_errors(service: Service) -> None:
     long = {"query": "who", "texts": ["short", "b " * 2000], "truncate": False}
     cut = service.post("/rerank", long)
     assert cut.status_code == 422
-    assert "texts[1]" in cut.json()["error"]
-    assert service.post("/rerank", long | {"truncate": True}).status_code == 200
+    assert "texts[1] is too long" in cut.json()["error"]
+    query = service.post("/rerank", {"query": "who " * 600, "texts": ["a"], "truncate": False})
+    assert (query.status_code, "query is too long" in query.json()["error"]) == (422, True)
+    assert service.post("/rerank", long | {"truncate": True, "documents": None}).status_code == 200
 
 
 @pytest.mark.parametrize("asked", [ASKED, OBJECTS])
@@ -92,7 +100,10 @@ def test_jina(service: Service, expected: list[tuple[int, float, float]], asked:
     ]
     bare = service.post("/v1/rerank", asked | {"return_documents": False}).json()
     assert [set(row) for row in bare["results"]] == [{"index", "relevance_score"}] * len(TRAPS)
-    wrong = service.post("/v1/rerank", asked | {"top_n": 0})
+    assert len(service.post("/v1/rerank", asked | {"top_n": 0}).json()["results"]) == len(TRAPS)
+    raw = service.post("/v1/rerank", asked | {"raw_scores": True}).json()["results"]
+    assert [row["relevance_score"] for row in raw] == pytest.approx([logit for _, logit, _ in expected])
+    wrong = service.post("/v1/rerank", asked | {"top_n": -1})
     assert (wrong.status_code, set(wrong.json())) == (422, {"detail"})
 
 

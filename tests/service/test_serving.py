@@ -4,7 +4,9 @@ import asyncio
 import json
 import os
 import queue
+import re
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -12,14 +14,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import get_args
 
 import httpx
 import pytest
 
 from rerank_plugins import RerankConfig
 from rerank_plugins.backends.onnx import OnnxBackend
+from rerank_plugins.cli import options
+from rerank_plugins.cli.serve import SERVICE
+from rerank_plugins.errors import RerankError
+from rerank_plugins.service.app import create_app
+from rerank_plugins.service.errors import STATUS, DisconnectedError
+from rerank_plugins.service.routes import DIALECTS
+from rerank_plugins.service.settings import ServiceSettings
 from tests.service.conftest import Service, Start
 
 BODY = {"query": "who", "documents": ["hamlet", "bread"]}
@@ -222,13 +232,95 @@ def test_flags_and_variables_are_one(model_folder: Callable[[str], Path]) -> Non
     assert (limits["max_documents"], limits["max_characters"], limits["max_queue"]) == (7, 99, 77)
 
 
-def test_every_setting_is_a_flag() -> None:
-    import inspect
+def test_every_setting_is_a_flag_whose_help_tells_the_default() -> None:
+    flags = {**options.MODEL, **options.ENGINE, **SERVICE}
+    assert flags.keys() == ServiceSettings.model_fields.keys() | {field.name for field in fields(RerankConfig)}
+    defaults = {name: field.default for name, field in ServiceSettings.model_fields.items()}
+    for name, default in defaults.items():
+        (option,) = get_args(SERVICE[name])[1:]
+        told = option.help.partition(" Default: ")[2].removesuffix(".")
+        assert told == ("" if default in ((), False) else str(default)), name
 
-    from rerank_plugins.cli.serve import serve
-    from rerank_plugins.service.settings import ServiceSettings
 
-    assert ServiceSettings.model_fields.keys() <= inspect.signature(serve).parameters.keys()
+def test_every_error_has_a_status_that_the_document_knows() -> None:
+    def below(kind: type[RerankError]) -> set[type[RerankError]]:
+        return {kind}.union(*(below(each) for each in kind.__subclasses__()))
+
+    unlisted = {kind for kind in below(RerankError) if not any(issubclass(kind, listed) for listed in STATUS)}
+    assert unlisted == {RerankError}
+    document = create_app(ServiceSettings(), RerankConfig()).openapi()
+    for path, dialect in DIALECTS.items():
+        known = {int(status) for status in document["paths"][path]["post"]["responses"]}
+        assert {dialect.status_of(kind("")) for kind in STATUS if kind is not DisconnectedError} <= known
+
+
+def test_a_dead_engine_turns_health_red(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = start()
+    ready(service)
+
+    def lost(backend: OnnxBackend, batch: object) -> object:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(OnnxBackend, "forward", lost)
+        for _ in range(3):
+            answer = service.post("/rerank", BODY)
+            assert (answer.status_code, "CUDA" in answer.text) == (500, False)
+        assert (service.get("/health").status_code, service.get("/ready").status_code) == (503, 503)
+    assert service.post("/rerank", BODY).status_code == 200
+    assert service.get("/health").status_code == 200
+
+
+def test_a_load_that_fails_oddly_is_no_500(start: Start, model_folder: Callable[[str], Path]) -> None:
+    config = RerankConfig(model=str(model_folder("bert-onnx")), cache="redis://:pa/ss@localhost:6379")
+    service = start(config=config)
+    answer = service.post("/rerank", BODY)
+    assert answer.status_code == 503
+    assert "pa" not in answer.json()["error"].replace("password", "")
+
+
+def test_sigterm_does_not_wait_for_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()  # a Hub that never answers
+    endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with listener, command("--model", "owner/name", HF_ENDPOINT=endpoint) as (process, url):
+        assert httpx.get(f"{url}/ready").json() == {"status": "loading"}
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == -signal.SIGTERM
+
+
+def test_half_a_request_does_not_keep_the_service_from_ending() -> None:
+    with command(RERANK_TIMEOUT="2") as (process, url):
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as half:
+            headers = b"Host: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+            half.sendall(b"POST /rerank HTTP/1.1\r\n" + headers + b"{")
+            time.sleep(0.2)
+            process.send_signal(signal.SIGTERM)
+            assert b" 408 " in half.recv(1000)
+        assert process.wait(20) == -signal.SIGTERM
+
+
+def test_the_readmes_curl() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"^(curl .*?\n.*?)\n```", readme, re.DOTALL | re.MULTILINE)
+    with command() as (_, url):
+        asked = lines.replace("http://127.0.0.1:8000", url)
+        done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["results"][0]["document"] == "Shakespeare wrote Hamlet."
+
+
+def test_the_log_has_texts_only_where_they_are_asked_for() -> None:
+    for flags, expected in (((), False), (("--log-texts",), True)):
+        with command(*flags) as (process, url):
+            httpx.post(f"{url}/rerank", json={"query": "a secret question", "documents": ["a secret text"]})
+            httpx.post(f"{url}/rerank", json={"query": "a secret question", "documents": ["a secret text", 3]})
+            process.send_signal(signal.SIGTERM)
+            assert process.stderr is not None
+            log = process.stderr.read()
+        assert log.count('"event": "request"') == 2
+        assert ("a secret text" in log) is expected
 
 
 def test_a_wrong_setting_ends_with_one_line() -> None:

@@ -4,22 +4,37 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, FailFast, Field, Tag
 
+from rerank_plugins.errors import RerankError
+from rerank_plugins.service.errors import status_of
 from rerank_plugins.types import RankResult, ReportedList
 
 Results = ReportedList[RankResult]
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     """Take 3.0 for 3, as JSON Schema does."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
-TopN = Annotated[int, Field(strict=True, ge=1, description="How many to return."), BeforeValidator(_whole)]
+Whole = Annotated[int, Field(strict=True), BeforeValidator(whole)]
+TopN = Annotated[int, Field(strict=True, ge=1, description="How many to return."), BeforeValidator(whole)]
 Flag = Annotated[bool, Field(strict=True)]
-Query = Annotated[str, Field(min_length=1, pattern=r"\S", description="What to rank by; not blank.")]
+
+
+def _said(value: str) -> str:
+    if not value.strip():
+        raise ValueError("it is blank, and there is nothing to rank by")
+    return value
+
+
+# The pattern is for the OpenAPI document: as a rule its message would be no help.
+Query = Annotated[
+    str,
+    Field(min_length=1, description="What to rank by.", json_schema_extra={"pattern": r"\S"}),
+    AfterValidator(_said),
+]
 
 
 class Schema(BaseModel):
@@ -29,13 +44,32 @@ class Schema(BaseModel):
 
 
 class TextDocument(Schema):
-    """A document as an object."""
+    """A document as an object; what else is in it goes back where documents go back as they came."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     text: str = Field(description="The document.")
 
 
-Document = str | TextDocument
-Documents = Annotated[list[Document], Field(min_length=1, description="The documents, in the retriever's order.")]
+def _kind(value: object) -> str:
+    return "as-object" if isinstance(value, dict | TextDocument) else "as-string"
+
+
+# By what it is, so that an error speaks of one of them and not of both.
+Document = Annotated[Annotated[str, Tag("as-string")] | Annotated[TextDocument, Tag("as-object")], Discriminator(_kind)]
+# Above any limit that a service would be given; the service's own is `max_documents`.
+_MOST = 1_000_000
+# An error for each of a million items would take minutes and gigabytes: the first one says enough.
+Documents = Annotated[
+    list[Document],
+    Field(min_length=1, max_length=_MOST, description="The documents, in the retriever's order."),
+    FailFast(),
+]
+Texts = Annotated[
+    list[str],
+    Field(min_length=1, max_length=_MOST, description="The documents, in the retriever's order."),
+    FailFast(),
+]
 
 
 class RerankRequest(Protocol):
@@ -78,15 +112,20 @@ class Dialect(Generic[Req]):
     """A wire format.
 
     Attributes:
-        name: Whose it is; the word that metrics and logs use.
+        name: Whose it is, for the log.
         answer: Makes the answer of a request, its results and its id.
         failure: Makes the body of an error, from the status, the message and the request's id.
         error_schema: What `failure` makes, for the OpenAPI document.
-        statuses: Where this format has another status for an error than the others.
+        statuses: Where this format has another status for an error than the table has.
     """
 
     name: str
     answer: Callable[[Req, Results, str], Any]
     failure: Callable[[int, str, str], BaseModel]
     error_schema: type[BaseModel]
-    statuses: Mapping[int, int] = field(default_factory=dict)
+    statuses: Mapping[type[RerankError], int] = field(default_factory=dict)
+
+    def status_of(self, error: RerankError) -> int:
+        """Return the status of an error in this format."""
+        own = (status for kind, status in self.statuses.items() if isinstance(error, kind))
+        return next(own, status_of(error))

@@ -1,14 +1,31 @@
 """Jina's wire format, which infinity, vLLM and many clients speak too."""
 
-from pydantic import Field
+from typing import Annotated
 
-from rerank_plugins.service.dialects.base import Dialect, DocumentsRequest, Flag, Results, Schema, TextDocument
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from rerank_plugins.service.dialects.base import Dialect, DocumentsRequest, Flag, Results, Schema, TextDocument, whole
+
+
+def _all_for_zero(value: int) -> int | None:
+    return value or None
+
+
+# vLLM's clients send 0 for all.
+AllOrSome = Annotated[
+    int,
+    Field(strict=True, ge=0, description="How many to return; 0 for all."),
+    BeforeValidator(whole),
+    AfterValidator(_all_for_zero),
+]
 
 
 class Request(DocumentsRequest):
     """`POST /v1/rerank`."""
 
     model: str | None = Field(default=None, description="Anything: the service has one model.")
+    top_n: AllOrSome | None = None
+    raw_scores: Flag | None = Field(default=None, description="true for logits, as infinity has it.")
     return_documents: Flag | None = Field(default=None, description="false to leave the texts out.")
 
 
@@ -52,7 +69,7 @@ def _answer(request: Request, results: Results, request_id: str) -> Answer:
         results=[
             Result(
                 index=each.index,
-                relevance_score=each.score,
+                relevance_score=each.logit if request.raw_scores else each.score,
                 document=None if request.return_documents is False else TextDocument(text=texts[each.index]),
             )
             for each in results

@@ -1,23 +1,25 @@
 """The wire format of Hugging Face's text-embeddings-inference (its router/src/http/types.rs)."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from rerank_plugins.errors import InvalidValueError
-from rerank_plugins.service.dialects.base import Dialect, Flag, Query, Results, Schema
+from rerank_plugins.errors import InvalidValueError, ScoringError
+from rerank_plugins.service.dialects.base import Dialect, Flag, Query, Results, Schema, Texts
 
 EMPTY = "`texts` cannot be empty"
-_ERROR_TYPES = {400: "Empty", 413: "Validation", 422: "Validation", 424: "Backend", 429: "Overloaded"}
+_ERROR_TYPES = {424: "Backend", 429: "Overloaded", 500: "Backend", 503: "Unhealthy", 504: "Overloaded"}
 
 
 class Request(Schema):
     """`POST /rerank` with `texts`."""
 
     query: Query
-    texts: Annotated[list[str], Field(min_length=1, description="The documents, in the retriever's order.")]
+    texts: Texts
     truncate: Flag | None = Field(default=None, description="false to refuse documents that must be cut.")
-    truncation_direction: Literal["Right", "right"] | None = Field(default=None, description="Where texts are cut.")
+    truncation_direction: Literal["Right", "right"] | None = Field(
+        default=None, description="Where texts are cut: only there."
+    )
     raw_scores: Flag | None = Field(default=None, description="Whether `score` is the logit.")
     return_text: Flag | None = Field(default=None, description="Whether to send the texts back.")
 
@@ -42,10 +44,12 @@ class Failure(Schema):
 
 
 def _answer(request: Request, results: Results, _: str) -> list[Rank]:
-    if request.truncate is False and (cut := [each.index for each in results if each.truncated]):
+    report = results.report
+    if request.truncate is False and (report.truncated or report.truncated_queries):
+        cut = min((each.index for each in results if each.truncated), default=0)
+        what = "query" if report.truncated_queries else f"texts[{cut}]"
         raise InvalidValueError(
-            f"texts[{min(cut)}] and {len(cut) - 1} others are longer than the model reads. Send shorter ones, or "
-            "truncate: true."
+            f"{what} is too long: query and text have {report.max_length} tokens at most. Send less, or truncate: true."
         )
     return [
         Rank(
@@ -57,10 +61,15 @@ def _answer(request: Request, results: Results, _: str) -> list[Rank]:
     ]
 
 
+def _failure(status: int, message: str, _: str) -> Failure:
+    kind = "Empty" if message == EMPTY else _ERROR_TYPES.get(status, "Validation")
+    return Failure(error=message, error_type=kind)
+
+
 TEI: Dialect[Request] = Dialect(
     name="tei",
     answer=_answer,
-    failure=lambda status, message, _id: Failure(error=message, error_type=_ERROR_TYPES.get(status, "Unhealthy")),
+    failure=_failure,
     error_schema=Failure,
-    statuses={500: 424},
+    statuses={ScoringError: 424},
 )

@@ -51,8 +51,14 @@ at("form").addEventListener("submit", (event) => {
   rerank();
 });
 at("copy").addEventListener("click", async () => {
-  await navigator.clipboard.writeText(at("curl").textContent);
-  at("status").textContent = "Copied.";
+  try {
+    await navigator.clipboard.writeText(at("curl").textContent);
+    at("status").textContent = "Copied.";
+  } catch {
+    // Browsers lend the clipboard to https and this machine alone.
+    getSelection().selectAllChildren(at("curl"));
+    at("status").textContent = "Selected: copy it with the keyboard.";
+  }
 });
 show(EXAMPLES[0]);
 
@@ -78,7 +84,8 @@ async function rerank() {
   try {
     const started = performance.now();
     const response = await fetch("rerank", { method: "POST", headers, body: JSON.stringify(body) });
-    const answer = await response.json();
+    // A proxy in between may answer in HTML.
+    const answer = await response.json().catch(() => ({}));
     if (!response.ok) throw new Error(answer.error ?? `The service answered with status ${response.status}.`);
     draw(answer, performance.now() - started);
   } catch (error) {
@@ -155,8 +162,8 @@ function slide(element, from) {
   );
 }
 
-function drawCall({ query, documents }) {
-  const quoted = JSON.stringify({ query, documents }, null, 1).replaceAll("'", "'\\''");
+function drawCall(body) {
+  const quoted = JSON.stringify(body, null, 1).replaceAll("'", "'\\''");
   const key = at("key").value ? ` -H "Authorization: Bearer $RERANK_API_KEY"` : "";
   at("curl").textContent =
     `curl ${new URL("rerank", location.href)} -H "Content-Type: application/json"${key} -d '${quoted}'`;
