@@ -24,7 +24,7 @@ from training.pairs import Judged, read_pairs
 from training.settings import Settings, StageSettings
 from training.targets import Floats, log_idf, targets
 from training.teacher import Teacher, fetch_teacher, score
-from training.train import Progress, Run, half_layers, interpolate
+from training.train import Progress, Run, half_layers
 
 console = Console(highlight=False)
 # Lists that the untrained model scores between two saves.
@@ -136,14 +136,14 @@ class Recipe:
         return self.rows[: -self._settings.held_out]
 
     def train(self) -> GatedCrossEncoder:
-        """Run the stages one after another, and mix what they end in with the start."""
+        """Run the stages one after another."""
         model, begin = self.start, 0
         before: list[object] = [self._settings.seed, self._settings.held_out]
         for name, stage in self._settings.stages.items():
             before.append(stage)
             model = self._stage(f"{name}-{_digest(before)}", stage, model, begin)
             begin += stage.lists
-        return interpolate(self.start, model, self._settings.keep)
+        return model
 
     def _stage(self, name: str, stage: StageSettings, model: GatedCrossEncoder, begin: int) -> GatedCrossEncoder:
         folder = self._work / name

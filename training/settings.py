@@ -71,14 +71,12 @@ class Settings:
     Attributes:
         lists: What the candidate lists are made of.
         stages: The stages of training by name, in their order.
-        keep: The share of the trained weights in the result; the rest is the start.
         held_out: Lists that are not trained on; scale and offset are fitted on them.
         seed: The order of the lists.
     """
 
     lists: ListSettings
     stages: dict[str, StageSettings]
-    keep: float
     held_out: int
     seed: int
 

@@ -172,19 +172,6 @@ def half_layers(model: GatedCrossEncoder) -> GatedCrossEncoder:
     return copy.eval()
 
 
-def interpolate(start: GatedCrossEncoder, end: GatedCrossEncoder, share: float) -> GatedCrossEncoder:
-    """Mix two models' weights: `share` of the end's (Wortsman et al., "Robust fine-tuning", CVPR 2022)."""
-    mixed = deepcopy(start)
-    first, second = start.state_dict(), end.state_dict()
-    mixed.load_state_dict(
-        {
-            name: torch.lerp(each, second[name], share) if each.is_floating_point() else each
-            for name, each in first.items()
-        }
-    )
-    return mixed.eval()
-
-
 def _forward(model: GatedCrossEncoder, tensors: list[Tensor]) -> Tensor:
     ids, positions, segments, mask = tensors
     with torch.no_grad():  # The lower layers are frozen.

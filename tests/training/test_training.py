@@ -13,7 +13,7 @@ from training.lists import Lists
 from training.model import VOCABULARY, GatedCrossEncoder
 from training.settings import StageSettings
 from training.targets import log_idf, targets
-from training.train import Progress, Run, interpolate
+from training.train import Progress, Run
 
 STAGE = StageSettings(
     lists=16,
@@ -83,13 +83,6 @@ def test_the_word_embeddings_and_lower_layers_stay_as_they_were(
     changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
     assert {"gate", "scale", "late", "exact", "layers.5.output.dense.weight"} <= changed
     assert not {name for name in changed if name.startswith(("emb.", "layers.0.", "layers.4."))}
-
-
-def test_interpolate_mixes(minilm_folder: Path) -> None:
-    first, second = start(minilm_folder), start(minilm_folder)
-    with torch.no_grad():
-        second.scale.fill_(first.scale.item() + 2.0)
-    assert interpolate(first, second, 0.25).scale.item() == pytest.approx(first.scale.item() + 0.5)
 
 
 def test_targets_mix_label_teacher_and_start() -> None:
