@@ -1,6 +1,6 @@
 """One request at a time: how long each library takes for the same lists with the same weights.
 
-Run it with: make bench, or .venv/bin/python benchmarks/peers/latency.py
+Run it with: .venv/bin/python benchmarks/peers/latency.py
 """
 
 from classifier import classifier

@@ -1,6 +1,6 @@
 """What there is around the forward passes, how near those come to what the machine can do, and what a cache saves.
 
-Run it with: make bench, or .venv/bin/python benchmarks/peers/overhead.py
+Run it with: .venv/bin/python benchmarks/peers/overhead.py
 """
 
 import json

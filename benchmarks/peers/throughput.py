@@ -1,6 +1,6 @@
 """Many callers at once: requests a second of each library, with the same weights.
 
-Run it with: make bench, or .venv/bin/python benchmarks/peers/throughput.py
+Run it with: .venv/bin/python benchmarks/peers/throughput.py
 """
 
 from classifier import classifier

@@ -3,10 +3,9 @@
 import asyncio
 
 import cohere
-import infinity_client
 import pytest
 from langchain_cohere import CohereRerank
-from langchain_community.document_compressors import InfinityRerank, JinaRerank
+from langchain_community.document_compressors import JinaRerank
 from langchain_core.documents import Document
 from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.postprocessor.jinaai_rerank import JinaRerank as LlamaIndexJinaRerank
@@ -73,9 +72,3 @@ def test_llama_index_jina(service: Service) -> None:
     postprocessor = LlamaIndexJinaRerank(top_n=2, api_key="none", base_url=f"{service.url}/v1")
     best = postprocessor.postprocess_nodes(nodes(), query_str=PHOTOSYNTHESIS)
     assert best[0].node.get_content() == BEST
-
-
-def test_infinity(service: Service) -> None:
-    with infinity_client.Client(base_url=f"{service.url}/v1") as client:
-        best = InfinityRerank(client=client, top_n=2).compress_documents(documents(), PHOTOSYNTHESIS)
-    assert best[0].page_content == BEST

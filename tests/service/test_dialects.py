@@ -107,6 +107,17 @@ def test_jina(service: Service, expected: list[tuple[int, float, float]], asked:
     assert (wrong.status_code, set(wrong.json())) == (422, {"detail"})
 
 
+def test_what_the_client_of_infinity_sends(service: Service, expected: list[tuple[int, float, float]]) -> None:
+    # infinity_client.models.RerankInput.to_dict(); its package pins an httpx that nothing else here can use.
+    asked = ASKED | {"return_documents": False, "raw_scores": False, "model": "default/not-specified"}
+    body = service.post("/v1/rerank", asked).json()
+    assert {"results", "model", "usage"} <= body.keys()
+    assert {"prompt_tokens", "total_tokens"} == body["usage"].keys()
+    assert [(row["index"], row["relevance_score"]) for row in body["results"]] == [
+        (index, pytest.approx(score)) for index, _, score in expected
+    ]
+
+
 def test_cohere(service: Service, expected: list[tuple[int, float, float]]) -> None:
     answer = service.post("/v2/rerank", ASKED | {"model": "rerank-v3.5", "top_n": 2, "max_tokens_per_doc": None})
     body = answer.json()
