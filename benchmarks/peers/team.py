@@ -15,8 +15,8 @@ from scipy.stats import kendalltau
 
 Request = tuple[str, list[str]]
 ROOT = Path(__file__).parents[2]
-# Where the peers are installed (see README.md): those that share our versions of torch and transformers, and the one that
-# needs older ones.
+# Where the peers are installed (see README.md): those that share our versions of torch and transformers, and the one
+# that needs older ones.
 PEERS, OLDER = ROOT / ".bench" / "peers", ROOT / ".bench" / "onnx"
 # After a run the threads of OpenMP and onnxruntime still spin for a moment (200 ms by default with Intel's OpenMP).
 _REST = 0.3
