@@ -48,7 +48,7 @@ def test_an_example_is_ranked(page: Page, service: Service) -> None:
     expect(page.get_by_role("status")).to_contain_text("4 passages in")
     assert page.locator(".result").count() == 4
     if folder := os.environ.get("RERANK_SCREENSHOTS"):
-        page.screenshot(path=str(Path(folder) / "page.png"))
+        page.screenshot(path=str(Path(folder) / "service.png"))
 
 
 def test_the_traps_of_the_page(page: Page, service: Service) -> None:
