@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -28,7 +27,6 @@ from rerank_plugins.service.metrics import Metrics
 from rerank_plugins.service.middleware import BodyLimited, KeyRequired, Observed
 from rerank_plugins.service.settings import ServiceSettings
 
-PAGE = Path(__file__).with_name("page")
 _HEADERS: Mapping[type[Exception], Mapping[str, str]] = {
     # Seconds: a full queue moves on with every batch.
     OverloadedError: {"Retry-After": "1"},
@@ -68,7 +66,7 @@ def create_app(settings: ServiceSettings, config: RerankConfig) -> FastAPI:
     app.state.context = Context(engine, settings, metrics)
     app.include_router(routes.router)
     app.include_router(status.router)
-    app.mount("/page", StaticFiles(directory=PAGE), name="page")
+    app.mount("/page", StaticFiles(directory=status.PAGE), name="page")
     for kind in (RerankError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _refuse)
     keys = [key.get_secret_value() for key in settings.api_keys]

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rerank_plugins.service.errors import UnauthorizedError
 from rerank_plugins.service.metrics import Metrics
+from rerank_plugins.service.routes import DIALECTS
 
 _log = structlog.get_logger("rerank_plugins.service")
 # An id that a caller sends is written into logs and headers: only what is harmless in both.
@@ -23,7 +24,7 @@ _ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 # and the documentation, which holds no secret and which a browser asks for without one.
 OPEN_PATHS = frozenset({"/", "/health", "/ready", "/docs", "/openapi.json"})
 # What is counted by its path even where it was refused before it was routed.
-KNOWN_PATHS = frozenset({"/rerank", "/v1/rerank", "/v2/rerank", "/info", "/metrics"})
+KNOWN_PATHS = frozenset({*DIALECTS, "/info", "/metrics"})
 OPEN_FOLDERS = ("/page/", "/static-offline-docs/")
 
 # Makes the answer of an error.
@@ -78,8 +79,14 @@ class Observed:
         self._metrics.observe(route, status, seconds, report)
         if route in ("/health", "/ready", "/metrics"):
             return
-        told = {} if report is None else {"documents": report.candidates, "tokens": report.tokens}
-        told |= {} if report is None else {"truncated": report.truncated, "queue_seconds": report.queue_seconds}
+        told = {}
+        if report is not None:
+            told = {
+                "documents": report.candidates,
+                "tokens": report.tokens,
+                "truncated": report.truncated,
+                "queue_seconds": report.queue_seconds,
+            }
         _log.info(
             "request",
             request_id=state["id"],

@@ -12,7 +12,7 @@ from rerank_plugins.service.engine import State
 from rerank_plugins.service.metrics import CONTENT_TYPE
 
 router = APIRouter(tags=["status"])
-_INDEX = Path(__file__).with_name("page") / "index.html"
+PAGE = Path(__file__).with_name("page")
 # The page needs nothing from elsewhere, and nobody may frame it.
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -25,7 +25,7 @@ _UNAVAILABLE: dict[int | str, dict[str, Any]] = {503: {"description": "It is not
 @router.get("/", include_in_schema=False)
 def page() -> FileResponse:
     """A page to try it on."""
-    return FileResponse(_INDEX, headers=_PAGE_HEADERS)
+    return FileResponse(PAGE / "index.html", headers=_PAGE_HEADERS)
 
 
 @router.get("/health", responses=_UNAVAILABLE)
