@@ -32,9 +32,24 @@ check: $(READY)  ## Check style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# The peers live in environments of their own.
+.bench/%/.ready: benchmarks/peers/requirements/%.txt
+	$(PYTHON) -m venv .bench/$*
+	.bench/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 .PHONY: bench
-bench: $(READY)  ## Measure import, load and the stages of the demo
+bench: $(READY) .bench/peers/.ready .bench/onnx/.ready  ## Measure the engine, alone and beside its peers (an hour)
 	$(BIN)/python benchmarks/stages.py
+	$(BIN)/python benchmarks/embedded.py
+	$(BIN)/python benchmarks/peers/latency.py
+	$(BIN)/python benchmarks/peers/throughput.py
+	$(BIN)/python benchmarks/peers/overhead.py
+	$(BIN)/python benchmarks/memory.py
+
+.PHONY: bench-service
+bench-service: $(READY) .bench/peers/.ready .bench/infinity/.ready  ## Measure the service beside its peers (an hour)
+	$(BIN)/python benchmarks/peers/service.py --soak
 
 .PHONY: format
 format: $(READY)  ## Put the code into its style

@@ -4,7 +4,8 @@ Run it with: .venv/bin/python benchmarks/peers/latency.py
 """
 
 from classifier import classifier
-from contest import INT8, REFERENCE, best, defaults, ours
+from contest import FP32, INT8, REFERENCE, TORCH, best, defaults, ours
+from figure import draw_bars
 from lists import Lists
 from tables import print_table
 from team import Contestant, Measured, loaded
@@ -23,21 +24,31 @@ SIZES = [
     (1000, 30, 3),
 ]
 BEST_SIZES = [(10, 150, 15), (50, 150, 15), (200, 150, 3)]
+DRAWN = (50, 150)
 
 
 def main() -> None:
-    """Print one table a setting and kind of figure."""
+    """Print one table a setting and kind of figure, and draw the lists of 50."""
     folders, lists = classifier(), Lists()
-    _measure("As they come", [*ours(folders), *defaults(folders)], lists, SIZES)
-    _measure("At their best", [*ours(folders), *best(folders)], lists, BEST_SIZES)
+    _measure("As they come", "peers", [*ours(folders), *defaults(folders)], lists, SIZES)
+    _measure("At their best", "peers-best", [*ours(folders), *best(folders)], lists, BEST_SIZES)
 
 
-def _measure(title: str, contestants: list[Contestant], lists: Lists, sizes: list[tuple[int, int, int]]) -> None:
+def _measure(
+    title: str, name: str, contestants: list[Contestant], lists: Lists, sizes: list[tuple[int, int, int]]
+) -> None:
     results: dict[str, dict[str, Measured]] = {}
     with loaded(contestants) as team:
         for documents, tokens, rounds in sizes:
             requests = lists.requests(rounds, documents=documents, tokens=tokens)
-            results[f"{documents} x {tokens}"] = team.measure([[each] for each in requests])
+            results[_size(documents, tokens)] = team.measure([[each] for each in requests])
+    _print(title, contestants, results)
+    drawn = {label: each.median * 1000 for label, each in results[_size(*DRAWN)].items() if not each.error}
+    sentence = "{} documents of {} tokens, the same weights, 2 cores".format(*DRAWN)
+    draw_bars(name, f"{title}: {sentence}", drawn, ours={FP32, INT8, TORCH})
+
+
+def _print(title: str, contestants: list[Contestant], results: dict[str, dict[str, Measured]]) -> None:
     labels = [contestant.label for contestant in contestants]
     print(f"\n### {title}: milliseconds, median (95th percentile)\n")
     print_table(
@@ -57,6 +68,10 @@ def _measure(title: str, contestants: list[Contestant], lists: Lists, sizes: lis
     print(f"\n### {title}: peak memory\n")
     last = list(results.values())[-1]
     print_table(["", "MB"], [[label, f"{last[label].peak_mb:,.0f}"] for label in labels])
+
+
+def _size(documents: int, tokens: int) -> str:
+    return f"{documents} x {tokens}"
 
 
 def _latency(measured: Measured) -> str:
