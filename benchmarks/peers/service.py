@@ -28,7 +28,7 @@ from rerank_plugins import Reranker
 INFINITY = ROOT / ".bench" / "infinity"
 CLIENTS = (1, 8, 32)
 # Name, documents, tokens of each, requests at each number of clients.
-LOADS = (("50 of 150 tokens", 50, 150, 48), ("5 of 30 tokens", 5, 30, 480))
+LOADS = (("50 of 150 tokens", 50, 150, 32), ("5 of 30 tokens", 5, 30, 480))
 CHECKED = 10_000
 _STARTUP_SECONDS = 180.0
 _SOAK_SECONDS = 600.0
@@ -44,7 +44,7 @@ class Contestant:
 
 
 def main() -> None:
-    """Print requests a second and latencies, then check ten thousand answers."""
+    """Print requests a second and latencies, then how /health fares meanwhile, and check ten thousand answers."""
     folders, lists = classifier(), Lists()
     rows: dict[str, list[list[str]]] = {name: [] for name, *_ in LOADS}
     for contestant in _contestants(folders):
@@ -59,6 +59,7 @@ def main() -> None:
         print_table(["", "clients", "requests a second", "p50, ms", "p95, ms", "p99, ms"], rows[name])
     ours = _contestants(folders)[0]
     with _running(ours) as (url, process):
+        _probe(url, lists)
         _check(url, lists, folders.fp32)
         if "--soak" in sys.argv:
             _soak(url, lists, process)
@@ -134,6 +135,31 @@ async def _load(url: str, requests: list[Request], clients: int) -> tuple[float,
 def _figures(seconds: float, latencies: list[float]) -> list[str]:
     cuts = statistics.quantiles(latencies, n=100, method="inclusive")
     return [f"{len(latencies) / seconds:.2f}", *(f"{cuts[percent - 1] * 1000:,.0f}" for percent in (50, 95, 99))]
+
+
+def _probe(url: str, lists: Lists) -> None:
+    """Ask /health again and again while 32 clients rerank 50 documents each."""
+    requests = lists.requests(64, documents=50, tokens=150)
+    health = url.removesuffix("/rerank") + "/health"
+
+    async def both() -> list[float]:
+        load = asyncio.create_task(_load(url, requests, 32))
+        latencies = []
+        async with httpx.AsyncClient(timeout=60) as client:
+            while not load.done():
+                start = time.perf_counter()
+                (await client.get(health)).raise_for_status()
+                latencies.append(time.perf_counter() - start)
+                await asyncio.sleep(0.05)
+        await load
+        return latencies
+
+    latencies = asyncio.run(both())
+    cuts = statistics.quantiles(latencies, n=100, method="inclusive")
+    print(
+        f"\n/health while 32 clients rerank 50 documents each, {len(latencies):,} times: "
+        f"p50 {cuts[49] * 1000:.1f} ms, p95 {cuts[94] * 1000:.1f} ms, p99 {cuts[98] * 1000:.1f} ms."
+    )
 
 
 def _check(url: str, lists: Lists, folder: Path) -> None:

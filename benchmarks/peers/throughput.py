@@ -11,7 +11,7 @@ from team import Contestant, Measured, loaded
 
 CALLERS = (1, 8, 32)
 DOCUMENTS, TOKENS = 10, 150
-REQUESTS, ROUNDS = 32, 3
+REQUESTS, ROUNDS = 32, 2
 COROUTINES = f"{FP32}, coroutines"
 
 

@@ -93,6 +93,7 @@ class Evaluation:
         """Return what `--json` prints of it."""
         return {
             "name": self.dataset.name,
+            "model": self.model,
             "queries": len(self.dataset.queries),
             "before": self.before.measured,
             "after": self.after,
