@@ -4,7 +4,6 @@
 runs in a process of its own. Run it with: .venv/bin/python benchmarks/full_size.py
 """
 
-import resource
 import shutil
 import statistics
 import subprocess
@@ -13,6 +12,7 @@ import time
 from pathlib import Path
 
 import torch
+from peers.peak import peak_mb
 from platformdirs import user_cache_path
 from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification
 
@@ -51,10 +51,9 @@ def time_one(name: str) -> None:
             start = time.perf_counter()
             reranker.rank(question, documents)
             seconds.append(time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     size = sum(file.stat().st_size for file in (KEPT / name).iterdir()) / 1e6
     label = {"torch": "torch fp32", "fp32": "exported fp32", "int8": "exported int8"}[name]
-    print(f"| {label} | {statistics.median(seconds):.1f} | {peak:,.0f} | {size:,.0f} |", flush=True)
+    print(f"| {label} | {statistics.median(seconds):.1f} | {peak_mb():,.0f} | {size:,.0f} |", flush=True)
 
 
 def _save(folder: Path) -> None:

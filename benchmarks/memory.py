@@ -3,7 +3,6 @@
 Run it with: .venv/bin/python benchmarks/memory.py
 """
 
-import resource
 import shutil
 import time
 from pathlib import Path
@@ -31,7 +30,6 @@ def main() -> None:
             if done in _SHOWN_AT:
                 resident = process.memory_info().rss / 2**20
                 print(f"| {done:,} | {resident:.0f} | {time.perf_counter() - start:.0f} |", flush=True)
-    print(f"\nPeak: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB.")
 
 
 def _two_layers(folder: Path) -> Path:

@@ -4,6 +4,7 @@ It is trained for some minutes on questions that the benchmarks don't ask, so th
 or differ. Made once and kept; run it by itself with: python benchmarks/peers/classifier.py
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,8 @@ K = 50
 ASKED, TRAINED_ON = 100, 600
 NEGATIVES = 3
 SEED = 0
+# FlashRank wants them in a file that transformers 5 no longer writes.
+_SPECIAL_TOKENS = {f"{name}_token": f"[{name.upper()}]" for name in ("unk", "sep", "pad", "cls", "mask")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ def classifier() -> Classifier:
         if not folder.exists():
             with TemporaryDirectory(dir=KEPT) as scratch:
                 export(RerankConfig(model=str(folders.torch)), Path(scratch) / "out", int8=folder == folders.int8)
+                (Path(scratch) / "out" / "special_tokens_map.json").write_text(json.dumps(_SPECIAL_TOKENS))
                 (Path(scratch) / "out").rename(folder)
     return folders
 

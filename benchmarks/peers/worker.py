@@ -7,7 +7,6 @@ import asyncio
 import inspect
 import json
 import os
-import resource
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import contestants
+from peak import peak_mb
 
 # A request and its answer: seconds, and the order of the documents.
 Request = tuple[str, list[str]]
@@ -51,7 +51,7 @@ def _do(rank: contestants.Rank, requests: list[Request], callers: int) -> dict[s
         "seconds": time.perf_counter() - start,
         "latencies": [seconds for seconds, _ in done],
         "orders": [order for _, order in done],
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_mb(),
     }
 
 
