@@ -17,11 +17,11 @@ from tests.texts import (
 
 # fp32 logits of the same weights in a forward pass of its own in plain PyTorch, for pairs that both encode alike.
 REFERENCE = [
-    ("What is the capital of France?", "Paris is the capital of France.", 6.0377),
-    ("What is the capital of France?", "Berlin is the capital of Germany.", 0.5441),
-    (PHOTOSYNTHESIS, TRAPS[0], 3.9512),
-    (PHOTOSYNTHESIS, TRAPS[2], -0.4184),
-    (ASPIRIN, TRAPS[1], 2.9430),
+    ("What is the capital of France?", "Paris is the capital of France.", 2.9666),
+    ("What is the capital of France?", "Berlin is the capital of Germany.", -2.8604),
+    (PHOTOSYNTHESIS, TRAPS[0], 1.3472),
+    (PHOTOSYNTHESIS, TRAPS[2], -3.6580),
+    (ASPIRIN, TRAPS[1], 0.0635),
 ]
 
 
