@@ -50,7 +50,9 @@ class RerankFields(BaseModel):
     dtype: DtypeName = Field(default="auto", description="fp32, fp16, bf16 or auto.")
     max_length: int = Field(default=512, description="Tokens a pair may have.")
     activation: ActivationName | None = Field(default=None, description="sigmoid, identity; None for the model's own.")
-    max_batch_tokens: int = Field(default=16_384, description="Tokens a batch may have, padding included.")
+    max_batch_tokens: int | None = Field(
+        default=None, description="Tokens a batch may have, padding included; None for what suits the device."
+    )
     long_documents: LongDocuments = Field(default="truncate", description="truncate, or windows that overlap.")
     num_threads: int | None = Field(default=None, description="Threads of the ONNX backend; None for all cores.")
     max_queue: int = Field(default=100_000, description="Pairs of all callers that may wait for the model.")

@@ -31,8 +31,8 @@ class RerankConfig:
         max_length: Tokens a pair may have, special tokens included; capped by what the model takes. 512 is what
             FlagEmbedding's `FlagReranker` takes for bge-reranker-v2-m3.
         activation: From logit to score; None for what the model's config declares, sigmoid when it declares none.
-        max_batch_tokens: Tokens a batch may have, padding included; 16,384 is the default of
-            text-embeddings-inference. The ONNX backend runs one pair at a time and needs no budget.
+        max_batch_tokens: Tokens a batch may have, padding included; None for 2,048 on the CPU and 16,384 elsewhere,
+            which is the default of text-embeddings-inference. The ONNX backend runs one pair at a time.
         long_documents: `truncate` cuts what does not fit into `max_length`; `windows` reads all of it in windows that
             overlap by a quarter, and the best one's score is the document's.
         num_threads: Threads of the ONNX backend; None for as many as there are cores.
@@ -52,7 +52,7 @@ class RerankConfig:
         InvalidValueError: If a value is not among the allowed ones.
         InvalidTypeError: If a value has the wrong type.
 
-    Example:
+    Examples:
         >>> RerankConfig(max_length=256).max_length
         256
     """
@@ -63,7 +63,7 @@ class RerankConfig:
     dtype: DtypeName = "auto"
     max_length: int = 512
     activation: ActivationName | None = None
-    max_batch_tokens: int = 16_384
+    max_batch_tokens: int | None = None
     long_documents: LongDocuments = "truncate"
     num_threads: int | None = None
     max_queue: int = 100_000
@@ -92,7 +92,7 @@ class RerankConfig:
         Raises:
             InvalidValueError: If a variable cannot be read as what its field needs.
 
-        Example:
+        Examples:
             >>> RerankConfig.from_env({"RERANK_MAX_LENGTH": "128"}, device="cpu").max_length
             128
         """
@@ -114,7 +114,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "fallback": (None, *get_args(Fallback)),
 }
 _INTEGERS = {"max_length": MIN_MAX_LENGTH, "max_batch_tokens": 1, "num_threads": 1, "max_queue": 1}
-_OPTIONAL = ("num_threads", "timeout")
+_OPTIONAL = ("max_batch_tokens", "num_threads", "timeout")
 _SWITCHES = ("local_files_only", "trust_remote_code")
 _TEXTS = ("model", "device", "revision", "cache_folder", "token", "onnx_file")
 

@@ -20,7 +20,7 @@ def extra(name: str, *, provides: str) -> Iterator[None]:
     Raises:
         MissingExtraError: If the module is not installed.
 
-    Example:
+    Examples:
         >>> with extra("faiss", provides="faiss"):
         ...     import faiss
     """

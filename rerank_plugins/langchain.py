@@ -31,7 +31,7 @@ class RerankCompressor(RerankFields, BaseDocumentCompressor):
     that was cut to fit `max_length` carries `metadata["rerank_truncated"]` too. The list is a `ReportedList`, whose
     `.report` tells what was done. In a trace the work is a run named "Rerank".
 
-    Example:
+    Examples:
         >>> retriever = ContextualCompressionRetriever(
         ...     base_compressor=RerankCompressor(top_n=5), base_retriever=store.as_retriever(search_kwargs={"k": 50})
         ... )

@@ -32,7 +32,7 @@ class RerankPostprocessor(RerankFields, BaseNodePostprocessor):
     that was cut to fit `max_length` carries `metadata["rerank_truncated"]`, which prompts do not show. The list is a
     `ReportedList`, whose `.report` tells what was done.
 
-    Example:
+    Examples:
         >>> engine = index.as_query_engine(similarity_top_k=50, node_postprocessors=[RerankPostprocessor(top_n=5)])
         >>> [node.score for node in engine.query("who wrote hamlet").source_nodes]
         [0.998, 0.41, 0.07, 0.02, 0.01]

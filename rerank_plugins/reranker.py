@@ -41,11 +41,10 @@ class Reranker:
     is freed when the last of them is closed or collected. A deep copy is the same object, since there is nothing in
     it to change; unpickling loads the model again.
 
+    Every argument but the model is the field of `RerankConfig` of that name.
+
     Args:
         model: A folder, or a name on the Hub; None for the embedded model, which needs no download and no torch.
-        backend, device, dtype, max_length, activation, max_batch_tokens, long_documents, num_threads, max_queue,
-        timeout, fallback, cache, revision, cache_folder, local_files_only, token, trust_remote_code, onnx_file: See
-            `RerankConfig`.
 
     Raises:
         InvalidValueError: If an option has a wrong value, or the device is not there.
@@ -62,7 +61,7 @@ class Reranker:
         max_length: Tokens a pair may have, after the model's own limit.
         activation: `sigmoid` or `identity`.
 
-    Example:
+    Examples:
         >>> reranker = Reranker()
         >>> results = reranker.rank("who wrote hamlet", ["Bread is baked.", "Shakespeare wrote Hamlet."], top_n=1)
         >>> results[0].index
@@ -78,7 +77,7 @@ class Reranker:
         dtype: DtypeName = "auto",
         max_length: int = 512,
         activation: ActivationName | None = None,
-        max_batch_tokens: int = 16_384,
+        max_batch_tokens: int | None = None,
         long_documents: LongDocuments = "truncate",
         num_threads: int | None = None,
         max_queue: int = 100_000,
@@ -178,7 +177,7 @@ class Reranker:
             DeadlineExceededError: If it takes longer than `timeout`.
             ClosedError: If this Reranker was closed.
 
-        Example:
+        Examples:
             >>> [result.index for result in reranker.rank("capital of France", ["Berlin.", "Paris, France's capital."])]
             [1, 0]
         """

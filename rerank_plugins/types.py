@@ -102,7 +102,7 @@ class RerankReport:
 class ReportedList(list[T]):
     """A plain list, best first or in the caller's order, that also carries the report of the call that made it.
 
-    Example:
+    Examples:
         >>> results = Reranker().rank("who wrote hamlet", ["Shakespeare wrote Hamlet.", "Bread is baked."])
         >>> results.report.candidates
         2

@@ -13,6 +13,11 @@ from rerank_plugins.loading.folder import ModelFolder
 Batch = Mapping[str, NDArray[np.int64]]
 Logits = NDArray[np.float32]
 
+# The default of text-embeddings-inference.
+_BATCH_TOKENS = 16_384
+# On a CPU what a layer makes of a batch should stay near its caches (benchmarks/README.md, "What was tried").
+_CPU_BATCH_TOKENS = 2_048
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -27,6 +32,11 @@ class Placement:
     device: str
     dtype: str
     threads: int | None
+
+    @property
+    def batch_tokens(self) -> int:
+        """How many tokens a batch may have, padding included, unless a caller says otherwise."""
+        return _CPU_BATCH_TOKENS if self.device == "cpu" else _BATCH_TOKENS
 
 
 class Backend(Protocol):

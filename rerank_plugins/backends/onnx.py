@@ -14,6 +14,8 @@ from rerank_plugins.loading.folder import ModelFolder
 
 KNOWN_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "segment_ids")
 _INTEGERS: dict[str, type[np.integer[Any]]] = {"tensor(int32)": np.int32, "tensor(int64)": np.int64}
+# The fused sum and layer norm takes longer than the two (benchmarks/README.md, "What was tried").
+_SLOWER_FUSED = "SkipLayerNormFusion"
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -38,7 +40,10 @@ class OnnxBackend:
         options.log_severity_level = 3
         try:
             self._session: onnxruntime.InferenceSession = onnxruntime.InferenceSession(
-                folder.onnx_file, options, providers=["CPUExecutionProvider"]
+                folder.onnx_file,
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=[_SLOWER_FUSED],
             )
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
             raise UnsupportedModelError(

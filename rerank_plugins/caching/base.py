@@ -50,7 +50,7 @@ class KeyMaker:
         parts: All that a score depends on beside query and document: the digest of the model's files, its backend,
             dtype, max_length, ...
 
-    Example:
+    Examples:
         >>> KeyMaker("model").key("a", "bc") == KeyMaker("model").key("ab", "c")
         False
     """

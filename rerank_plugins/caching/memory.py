@@ -24,7 +24,7 @@ class MemoryCache:
     Raises:
         InvalidValueError: If that is not enough for one score.
 
-    Example:
+    Examples:
         >>> reranker = Reranker(cache=MemoryCache(max_bytes=100_000_000))
     """
 

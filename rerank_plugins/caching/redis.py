@@ -35,7 +35,7 @@ class RedisCache:
     Attributes:
         failures: How often Redis did not answer.
 
-    Example:
+    Examples:
         >>> reranker = Reranker(cache=RedisCache("redis://localhost:6379/0", ttl=3600))
     """
 

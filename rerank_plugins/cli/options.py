@@ -41,7 +41,7 @@ MODEL: Mapping[str, Any] = {
     "onnx_file": flag(str, "Which .onnx file, where there are several."),
     "max_length": _of_config(int, "max_length", "Tokens a pair may have."),
     "long_documents": _of_config(str, "long_documents", "truncate, or windows: read whole, the best one counts."),
-    "max_batch_tokens": _of_config(int, "max_batch_tokens", "Tokens a batch may have with torch."),
+    "max_batch_tokens": flag(int, "Tokens a batch may have with torch; what suits the device without it."),
     "num_threads": flag(int, "Threads of the ONNX backend; all cores without it."),
 }
 # What a service is told besides.
@@ -69,7 +69,7 @@ def collects(
         flags: Parameters of typer by name.
         make: Makes the value of what was given, by name; None stands for what was not.
 
-    Example:
+    Examples:
         >>> @collects("config", MODEL, RerankConfig.from_env)
         ... def show(*, config: RerankConfig) -> None:
         ...     print(config.device)

@@ -57,7 +57,7 @@ def read_dataset(folder: Path) -> Dataset:
     Raises:
         InvalidValueError: If a file is missing or broken, or a judged question or a candidate is not among the others.
 
-    Example:
+    Examples:
         >>> read_dataset(Path("examples/data/nq_open_gold")).queries["q0"]
         'who got the first nobel prize in physics'
     """

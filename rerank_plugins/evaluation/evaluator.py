@@ -127,7 +127,7 @@ def evaluate(
         baseline: Another order of the same lists, for comparison; see `by_cosine`.
         on_progress: Called with the number of questions that were just done.
 
-    Example:
+    Examples:
         >>> evaluate(dataset, retrieve_with_bm25(dataset, 50), Reranker()).after["nDCG@10"]
         0.93
     """

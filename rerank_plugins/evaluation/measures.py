@@ -31,7 +31,7 @@ def measures(top_n: int) -> "list[Measure]":
 def average(run: Run, qrels: Qrels, top_n: int) -> dict[str, float]:
     """Average each measure over all judged questions, keyed as ir-measures prints it.
 
-    Example:
+    Examples:
         >>> average({"q": ["d2", "d1"]}, {"q": {"d1": 1}}, top_n=5)["RR@10"]
         0.5
     """

@@ -66,7 +66,7 @@ def read_candidates(file: Path) -> list[Candidates]:
 def compare(one: Reranker, other: Reranker, lists: Iterable[Candidates]) -> Agreement:
     """Rank the same lists with both.
 
-    Example:
+    Examples:
         >>> compare(reranker, reranker, [Candidates("who", ["a", "b"])]).top_5_overlap
         1.0
     """

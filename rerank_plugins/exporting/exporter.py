@@ -18,6 +18,7 @@ with extra("export", provides="torch"):
     from torch import Tensor, nn
 
     from rerank_plugins.backends.torch import accepted_inputs, load_classifier
+from onnxruntime.transformers.fusion_options import FusionOptions
 from onnxruntime.transformers.optimizer import optimize_model
 
 MODEL_FILE = "model.onnx"
@@ -49,7 +50,7 @@ def export(config: RerankConfig, folder: Path, *, int8: bool = False) -> None:
         ModelNotFoundError: If there is no such model, or no safetensors.
         UnsupportedModelError: If it is no cross-encoder with one label.
 
-    Example:
+    Examples:
         >>> export(RerankConfig(model="BAAI/bge-reranker-v2-m3"), Path("m3-int8"), int8=True)
         >>> Reranker("m3-int8").backend
         'onnx'
@@ -74,6 +75,7 @@ def export(config: RerankConfig, folder: Path, *, int8: bool = False) -> None:
             num_heads=model.config.num_attention_heads,
             hidden_size=model.config.hidden_size,
             opt_level=0,
+            optimization_options=_fusions(),
         ).save_model_to_file(str(optimized), use_external_data_format=external_data)
         del model
         if int8:
@@ -82,6 +84,18 @@ def export(config: RerankConfig, folder: Path, *, int8: bool = False) -> None:
             # Under the same name: a file of weights is found by the name that stands in the model.
             for file in Path(scratch).glob(f"{MODEL_FILE}*"):
                 file.replace(folder / file.name)
+
+
+def _fusions() -> FusionOptions:
+    """Choose what becomes one operator: attention and GELU, but no sum with the layer norm that follows it.
+
+    onnxruntime's SkipLayerNormalization takes longer on the CPU than an addition and a LayerNormalization
+    (benchmarks/README.md, "What was tried").
+    """
+    options = FusionOptions(_FAMILY)
+    options.enable_skip_layer_norm = False
+    options.enable_embed_layer_norm = False  # It is found by the other's operators.
+    return options
 
 
 class _Logits(nn.Module):

@@ -1,6 +1,6 @@
 """What reranking did, seen: observers of every call's report, and advice from the last ones.
 
-Example:
+Examples:
     >>> window = RollingWindow()
     >>> with observe(window):
     ...     results = reranker.rank("who wrote hamlet", ["Bread is baked.", "Shakespeare wrote Hamlet."])

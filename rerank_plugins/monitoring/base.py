@@ -32,7 +32,7 @@ def observe(observer: Observer) -> Iterator[None]:
     Args:
         observer: Called with each report. What it raises is logged and goes no further.
 
-    Example:
+    Examples:
         >>> with observe(print):
         ...     results = reranker.rank("who", ["a"])
         RerankReport(model='embedded', candidates=1, ...

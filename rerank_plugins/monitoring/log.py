@@ -27,7 +27,7 @@ class LogObserver:
 def sentence(report: RerankReport) -> str:
     """Say what a call did.
 
-    Example:
+    Examples:
         >>> sentence(RerankReport(model="embedded", candidates=50, kept=5, seconds=0.4, top_1_kept=False))
         'embedded kept 5 of 50 in 400 ms; the first one changed'
     """

@@ -19,7 +19,7 @@ class PrometheusObserver:
     Args:
         registry: Where they are registered; the library's own without it.
 
-    Example:
+    Examples:
         >>> with observe(PrometheusObserver()):
         ...     reranker.rank("who", ["a", "b"])
     """

@@ -36,7 +36,7 @@ class RollingWindow:
     Args:
         size: How many.
 
-    Example:
+    Examples:
         >>> window = RollingWindow(size=200)
         >>> with observe(window):
         ...     answer_questions()

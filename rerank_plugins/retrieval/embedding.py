@@ -38,7 +38,7 @@ class BiEncoder:
         name: The model's name.
         fingerprint: Tells these weights from others: a name on the Hub, a folder's files, or the packaged ones' hash.
 
-    Example:
+    Examples:
         >>> BiEncoder().encode(["a question"]).shape
         (1, 384)
     """

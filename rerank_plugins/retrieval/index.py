@@ -44,7 +44,7 @@ class FaissIndex:
         passages: The collection.
         from_cache: Whether the index was found in the cache.
 
-    Example:
+    Examples:
         >>> index = FaissIndex(passages, BiEncoder())
         >>> [passages[candidate.index].title for candidate in index.search("first nobel prize in physics", k=1)]
         ['List of Nobel laureates in Physics']

@@ -38,7 +38,7 @@ def read_passages(file: Path) -> list[Passage]:
     Raises:
         InvalidValueError: If the file is missing, not UTF-8, empty, or a line of it is not what the others are.
 
-    Example:
+    Examples:
         >>> read_passages(Path("corpus.jsonl"))[0]
         Passage(id='p0', title='Physics', text='The first Nobel Prize in Physics was awarded in 1901.')
     """

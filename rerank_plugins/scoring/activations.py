@@ -12,7 +12,7 @@ Activation = Callable[[float], float]
 def sigmoid(logit: float) -> float:
     """Map a logit to 0..1 in double precision, without overflow; it reaches 1.0 only from a logit of 37 on.
 
-    Example:
+    Examples:
         >>> sigmoid(0.0)
         0.5
     """

@@ -12,7 +12,7 @@ def kendall_tau(order: Sequence[int]) -> float | None:
     Returns:
         1 for the same order, -1 for the reverse one; None for fewer than two.
 
-    Example:
+    Examples:
         >>> kendall_tau([0, 2, 1])
         0.3333333333333333
     """

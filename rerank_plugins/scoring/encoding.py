@@ -174,7 +174,7 @@ def read_template(tokenizer: TextTokenizer, pair_encoding: str) -> PairTemplate:
         tokenizer: The model's tokenizer.
         pair_encoding: `template` for the tokenizer's own pair template, `segments` for two single sequences.
 
-    Example:
+    Examples:
         >>> read_template(bert_tokenizer, "template").middle.ids  # [SEP]
         (102,)
     """

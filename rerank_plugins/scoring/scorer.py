@@ -66,7 +66,7 @@ class Scorer:
     Args:
         model: The model.
         encoder: How pairs are encoded for it.
-        max_batch_tokens: Tokens a batch may have, padding included.
+        max_batch_tokens: Tokens a batch may have, padding included; None for what suits the model's device.
         max_queue: Pairs of all callers that may wait.
         timeout: Seconds that a call may take; None for any.
         cache: Where scores are kept; None for nowhere.
@@ -78,7 +78,7 @@ class Scorer:
         model: LoadedModel,
         encoder: PairEncoder,
         *,
-        max_batch_tokens: int,
+        max_batch_tokens: int | None,
         max_queue: int,
         timeout: float | None,
         cache: CacheAccess | None,
@@ -127,7 +127,7 @@ class Scorer:
     def warm_up(self) -> None:
         """Score one pair of full length on each of the backend's threads."""
         (pair,) = self._encoder.encode([("a", "a " * self._encoder.max_length)]).pairs[:1]
-        request = Request([pair] * self._model.backend.workers, max_batch_tokens=self._max_batch_tokens)
+        request = Request([pair] * self._model.backend.workers, max_batch_tokens=self._batch_tokens(self._model))
         self._model.scheduler.submit(request, max_queue=self._max_queue)
         request.done.result()
 
@@ -140,8 +140,11 @@ class Scorer:
         work.fallback = str(error)
         return self._fallback()
 
+    def _batch_tokens(self, model: LoadedModel) -> int:
+        return self._max_batch_tokens or model.backend.placement.batch_tokens
+
     def _have_scored(self, work: "_Work", model: LoadedModel, deadline: float | None) -> None:
-        request = work.request(self._max_batch_tokens)
+        request = work.request(self._batch_tokens(model))
         model.scheduler.submit(request, max_queue=self._max_queue)
         try:
             wait((request.done,), _seconds_until(deadline))
@@ -150,7 +153,7 @@ class Scorer:
             model.scheduler.withdraw(request)
 
     async def _ahave_scored(self, work: "_Work", model: LoadedModel, deadline: float | None) -> None:
-        request, loop, done = work.request(self._max_batch_tokens), asyncio.get_running_loop(), asyncio.Event()
+        request, loop, done = work.request(self._batch_tokens(model)), asyncio.get_running_loop(), asyncio.Event()
 
         def tell(_: object) -> None:
             with suppress(RuntimeError):  # The loop may be closed by now.

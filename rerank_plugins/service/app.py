@@ -41,7 +41,7 @@ def create_app(settings: ServiceSettings, config: RerankConfig) -> FastAPI:
         settings: How it listens, whom it answers, how much it takes.
         config: Which model, and how it runs.
 
-    Example:
+    Examples:
         >>> app = create_app(ServiceSettings(), RerankConfig())
         >>> uvicorn.run(app)
     """

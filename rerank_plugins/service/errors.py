@@ -53,7 +53,7 @@ STATUS: Mapping[type[RerankError], int] = {
 def status_of(error: RerankError) -> int:
     """Return the HTTP status of an error.
 
-    Example:
+    Examples:
         >>> status_of(OverloadedError("full"))
         429
     """

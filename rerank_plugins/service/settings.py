@@ -53,7 +53,7 @@ class ServiceSettings(BaseSettings):
         Raises:
             InvalidValueError: If a value is wrong; the message leaves values out, since one of them may be a key.
 
-        Example:
+        Examples:
             >>> ServiceSettings.read(port=9000).port
             9000
         """

@@ -66,7 +66,8 @@ def test_before_and_after(folder: Path, encoder: BiEncoder) -> None:
     assert evaluation.pairs == 9
     assert evaluation.pairs_per_second == pytest.approx(9 / evaluation.seconds)
     json = evaluation.as_json()
-    assert (json["name"], json["queries"], json["after"]) == ("tiny", 3, evaluation.after)
+    assert (json["name"], json["model"], json["queries"]) == ("tiny", evaluation.model, 3)
+    assert json["after"] == evaluation.after
     assert set(json["before"]) == {"nDCG@10", "RR@10", "R@2", "P@2"}
 
 
