@@ -16,7 +16,7 @@ Logits = NDArray[np.float32]
 # The default of text-embeddings-inference.
 _BATCH_TOKENS = 16_384
 # On a CPU what a layer makes of a batch should stay near its caches (benchmarks/README.md, "What was tried").
-_CPU_BATCH_TOKENS = 2_048
+_CPU_BATCH_TOKENS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
