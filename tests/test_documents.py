@@ -2,49 +2,71 @@
 
 import contextlib
 import io
+import json
 import re
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-FOLDERS = sorted(ROOT.glob("[!.]*/README.md"))
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md")), *FOLDERS]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+from tests.documents import DOCUMENTS, ROOT, anchors, followed, links, runnable
+from tests.service.test_serving import command
+
+# Where documents expect the service.
+ADDRESS = "http://127.0.0.1:8000"
 
 
-def blocks(document: Path) -> list[tuple[str, str]]:
-    """The fenced blocks of a document, in order: language and content."""
-    return BLOCK.findall(document.read_text(encoding="utf-8"))
+def curls(document: Path) -> list[tuple[str, str]]:
+    """Its calls of the service whose answer is shown."""
+    found = followed(document, "bash", "json")
+    return [(asked, shown) for asked, shown in found if asked.startswith("curl ") and shown is not None]
 
 
-def runnable(document: Path) -> list[tuple[str, str | None]]:
-    """Its Python blocks, each with the text block that follows it; not those that name what is not here."""
-    found = blocks(document)
-    following = [*found, ("", "")][1:]
-    return [
-        (code, after[1] if after[0] == "text" else None)
-        for (language, code), after in zip(found, following, strict=True)
-        if language == "python" and "BAAI/" not in code
-    ]
+@pytest.fixture(scope="session")
+def service_url() -> Iterator[str]:
+    """Where `rerank-plugins serve` listens."""
+    with command() as (_, url):
+        yield url
 
 
-@pytest.mark.parametrize("document", [each for each in DOCUMENTS if runnable(each)], ids=lambda each: each.name)
-def test_python_blocks_print_what_is_shown(document: Path) -> None:
+@pytest.mark.parametrize(
+    "document", [each for each in DOCUMENTS if runnable(each)], ids=lambda each: str(each.relative_to(ROOT))
+)
+def test_python_blocks_print_what_is_shown(document: Path, request: pytest.FixtureRequest) -> None:
     names: dict[str, object] = {}
     for code, shown in runnable(document):
+        here = code.replace(ADDRESS, request.getfixturevalue("service_url")) if ADDRESS in code else code
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(code, str(document), "exec"), names)
+            exec(compile(here, str(document), "exec"), names)
         if shown is not None:
             assert printed.getvalue() == shown
 
 
+@pytest.mark.parametrize("document", [each for each in DOCUMENTS if curls(each)], ids=lambda each: each.name)
+def test_curl_gets_what_is_shown(document: Path, service_url: str) -> None:
+    for asked, shown in curls(document):
+        here = asked.replace(ADDRESS, service_url)
+        done = subprocess.run(["bash", "-c", here], capture_output=True, text=True, check=True)
+        assert rounded(json.loads(done.stdout)) == json.loads(shown)
+
+
+def rounded(value: object) -> object:
+    """Round what a model said, as a reader would."""
+    if isinstance(value, dict):
+        return {key: rounded(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [rounded(each) for each in value]
+    return round(value, 2) if isinstance(value, float) else value
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda each: str(each.relative_to(ROOT)))
 def test_links_lead_somewhere(document: Path) -> None:
-    for target in LINK.findall(document.read_text(encoding="utf-8")):
-        assert (document.parent / target).exists(), target
+    for target, anchor in links(document):
+        assert target.exists(), target
+        if anchor:
+            assert anchor in anchors(target), f"{target}#{anchor}"
 
 
 def test_the_first_screen_shows_it_working() -> None:

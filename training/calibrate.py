@@ -19,7 +19,7 @@ def fit_platt(logits: Floats, answers: NDArray[np.bool_]) -> tuple[float, float]
     Returns:
         a and b.
 
-    Example:
+    Examples:
         >>> fit_platt(np.array([-2.0, 2.0]), np.array([False, True]))[1]
         0.0
     """
