@@ -1,0 +1,38 @@
+"""Migrating in LlamaIndex: SentenceTransformerRerank and RerankPostprocessor over the same model give the same scores.
+
+Run it with: python examples/migrating_llama_index.py [MODEL]
+
+MODEL is a name on the Hub or a folder, such as the one that fine_tuning.py writes; without it, bge-reranker-v2-m3 is
+downloaded the first time (2.3 GB). docs/migrating.md has a table of old lines and new ones, for other rerankers too.
+"""
+
+import sys
+
+from first_stage.llama_index import PassageRetriever
+from llama_index.core.postprocessor import SentenceTransformerRerank
+
+from rerank_plugins import ModelNotFoundError
+from rerank_plugins.llama_index import RerankPostprocessor
+
+QUESTION = "who got the first nobel prize in physics"
+
+
+def main(model: str = "BAAI/bge-reranker-v2-m3") -> None:
+    """Rerank 20 candidates both ways, and print both scores of each that was kept."""
+    try:
+        new = RerankPostprocessor(model=model, top_n=5, device="cpu")
+    except ModelNotFoundError:
+        sys.exit(f"This example needs the model '{model}': download it where there is a network, or pass a folder.")
+    old = SentenceTransformerRerank(model=model, top_n=5, device="cpu", trust_remote_code=False)
+
+    retriever = PassageRetriever(k=20)
+    ours = new.postprocess_nodes(retriever.retrieve(QUESTION), query_str=QUESTION)
+    theirs = old.postprocess_nodes(retriever.retrieve(QUESTION), query_str=QUESTION)
+    for our, their in zip(ours, theirs, strict=True):
+        print(f"{our.score:.4f}  {their.score:.4f}  {our.node.get_content()[:80]}")
+    same = [our.node_id for our in ours] == [their.node_id for their in theirs]
+    print("\nThe order is the same." if same else "\nThe order differs.")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2])
