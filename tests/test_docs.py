@@ -8,6 +8,7 @@ from dataclasses import fields
 from enum import Enum
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -36,7 +37,11 @@ def page(name: str) -> str:
 def rows(name: str, heading: str) -> list[list[str]]:
     """The cells of the tables under a heading, without the tables' own headings."""
     (section,) = re.findall(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", page(name), re.MULTILINE | re.DOTALL)
-    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return rows_in(section)
+
+
+def rows_in(text: str) -> list[list[str]]:
+    lines = [line for line in text.splitlines() if line.startswith("|")]
     heads = {place + offset for place, line in enumerate(lines) if line.startswith("|---") for offset in (-1, 0)}
     return [
         [cell.strip() for cell in line.strip("|").split(" | ")]
@@ -157,16 +162,16 @@ def test_options_of_the_adapters_are_told_with_their_defaults(name: str, adapter
 
 
 def test_new_lines_of_the_migration_run() -> None:
-    names = {"NAME": None, "pairs": [("who", "a")]}
+    names: dict[str, Any] = {"NAME": None, "pairs": [("who", "a")]}
     exec("".join(code for language, code in blocks(DOCS / "migrating.md") if language == "python"), names)
-    for cells in rows_before_the_first_heading("migrating.md"):
-        eval(code_in(cells[2])[0], names)
-
-
-def rows_before_the_first_heading(name: str) -> list[list[str]]:
-    top = page(name).split("\n## ")[0]
-    lines = [line for line in top.splitlines() if line.startswith("|")][2:]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    made = [eval(code_in(cells[2])[0], names) for cells in rows_in(page("migrating.md").split("\n## ")[0])]
+    assert [type(each) for each in made if not isinstance(each, list)] == [
+        RerankCompressor,
+        RerankPostprocessor,
+        RerankCompressor,
+        RerankCompressor,
+    ]
+    assert [len(each) for each in made if isinstance(each, list)] == [len(names["pairs"])]
 
 
 def test_the_api_page_has_every_public_name() -> None:
