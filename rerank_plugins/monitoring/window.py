@@ -42,7 +42,7 @@ class RollingWindow:
         ...     answer_questions()
         >>> for advice in window.advice():
         ...     print(advice.text)
-        The reranker changes almost nothing (tau 0.97, the first one stays in 98 %): try fewer candidates, ...
+        The reranker changes almost nothing (tau 0.97, the first one stays in 98%): try k=25 instead of 50, ...
     """
 
     def __init__(self, size: int = 1_000) -> None:
@@ -110,11 +110,12 @@ def _changes_nothing(numbers: dict[str, float], _: Sequence[RerankReport]) -> Ad
     tau, first = numbers.get("kendall_tau", 0.0), numbers.get("top_1_kept", 0.0)
     if tau < _SAME_ORDER or first < _SAME_FIRST:
         return None
+    candidates = numbers["candidates"]
     text = (
-        f"The reranker changes almost nothing (tau {tau:.2f}, the first one stays in {first:.0%}): try fewer "
-        "candidates, k=20, or leave it out."
+        f"The reranker changes almost nothing (tau {tau:.2f}, the first one stays in {first:.0%}): try "
+        f"k={candidates / 2:.0f} instead of {candidates:.0f}, or leave it out."
     )
-    return Advice("changes_nothing", text, {"kendall_tau": tau, "top_1_kept": first})
+    return Advice("changes_nothing", text, {"kendall_tau": tau, "top_1_kept": first, "candidates": candidates})
 
 
 def _cuts_documents(numbers: dict[str, float], reports: Sequence[RerankReport]) -> Advice | None:
