@@ -13,11 +13,6 @@ from rerank_plugins.loading.folder import ModelFolder
 Batch = Mapping[str, NDArray[np.int64]]
 Logits = NDArray[np.float32]
 
-# The default of text-embeddings-inference.
-_BATCH_TOKENS = 16_384
-# On a CPU what a layer makes of a batch should stay near its caches (benchmarks/README.md, "What was tried").
-_CPU_BATCH_TOKENS = 4_096
-
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -33,11 +28,6 @@ class Placement:
     dtype: str
     threads: int | None
 
-    @property
-    def batch_tokens(self) -> int:
-        """How many tokens a batch may have, padding included, unless a caller says otherwise."""
-        return _CPU_BATCH_TOKENS if self.device == "cpu" else _BATCH_TOKENS
-
 
 class Backend(Protocol):
     """A loaded model.
@@ -47,12 +37,14 @@ class Backend(Protocol):
             own config adds: `token_type_ids`, `position_ids`, `segment_ids`.
         placement: Where it runs.
         workers: How many `forward` calls it takes at once.
+        batch_tokens: How many tokens a batch may have, padding included, unless a caller says otherwise.
         pairs_per_batch: How many pairs a batch may have; None for as many as the token budget allows.
     """
 
     inputs: tuple[str, ...]
     placement: Placement
     workers: int
+    batch_tokens: int
     pairs_per_batch: int | None
 
     def __init__(self, folder: ModelFolder, placement: Placement) -> None:

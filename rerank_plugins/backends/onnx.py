@@ -1,5 +1,6 @@
-"""Run an ONNX cross-encoder on the CPU with onnxruntime, one pair a run, on all cores."""
+"""Run an ONNX cross-encoder on the CPU with onnxruntime, a few pairs a run, on all cores."""
 
+import mmap
 import os
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,23 @@ KNOWN_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids",
 _INTEGERS: dict[str, type[np.integer[Any]]] = {"tensor(int32)": np.int32, "tensor(int64)": np.int64}
 # The fused sum and layer norm takes longer than the two (benchmarks/README.md, "What was tried").
 _SLOWER_FUSED = "SkipLayerNormFusion"
+# A run of this many tokens fills the matrix kernels, and its layers stay in a core's cache (benchmarks/README.md, "What
+# was tried").
+_BATCH_TOKENS = 256
+# How the names of the operators begin that take their scale from what they are given.
+_DYNAMIC = b"DynamicQuantize"
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
 class OnnxBackend:
     """One session with one thread of its own, run from as many threads as there are cores.
 
-    Dynamic int8 takes one activation scale over everything in a batch, so that a neighbour would change a pair's
-    score. One pair a run keeps the scale the pair's own, and pads nothing. `InferenceSession.run` is thread-safe and
-    the threads share the weights (onnxruntime, "Frequently asked questions").
+    `InferenceSession.run` is thread-safe and the threads share the weights (onnxruntime, "Frequently asked questions").
+    Dynamic int8 takes one activation scale over everything in a run, so that a neighbour would change a pair's score:
+    there, one pair a run keeps the scale the pair's own.
     """
 
-    pairs_per_batch: int | None = 1
+    batch_tokens = _BATCH_TOKENS
 
     def __init__(self, folder: ModelFolder, placement: Placement) -> None:
         if folder.onnx_file is None:
@@ -49,7 +55,10 @@ class OnnxBackend:
             raise UnsupportedModelError(
                 f"'{folder.onnx_file}' cannot be loaded by onnxruntime {onnxruntime.__version__}: {error}"
             ) from error
-        self._types = {each.name: _INTEGERS.get(each.type, np.int64) for each in self._session.get_inputs()}
+        inputs = self._session.get_inputs()
+        fixed = any(isinstance(size, int) for each in inputs for size in each.shape[:1])
+        self.pairs_per_batch = 1 if fixed or _quantises_dynamically(folder.onnx_file) else None
+        self._types = {each.name: _INTEGERS.get(each.type, np.int64) for each in inputs}
         self.inputs = tuple(self._types)
         self._output = _logits_output(folder, self._session)
         if unknown := sorted(set(self.inputs) - set(KNOWN_INPUTS)):
@@ -94,6 +103,12 @@ def _logits_output(folder: ModelFolder, session: onnxruntime.InferenceSession) -
     if len(shape) == 2 and isinstance(shape[1], int) and shape[1] != 1:
         raise UnsupportedModelError(f"'{folder.onnx_file}' gives {shape[1]} logits a pair; a reranker gives one.")
     return name
+
+
+def _quantises_dynamically(file: Path) -> bool:
+    """Whether the file names such an operator; onnxruntime tells nobody which ones a session has."""
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as contents:
+        return contents.find(_DYNAMIC) >= 0
 
 
 def _available_cores() -> int:

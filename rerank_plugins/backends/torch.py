@@ -23,6 +23,10 @@ with extra("torch", provides="transformers"):
 
     from rerank_plugins.backends.quiet_loading import alone_and_quiet
 
+# The default of text-embeddings-inference.
+_BATCH_TOKENS = 16_384
+# On a CPU what a layer makes of a batch should stay near its caches (benchmarks/README.md, "What was tried").
+_CPU_BATCH_TOKENS = 4_096
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -34,6 +38,7 @@ class TorchBackend:
 
     def __init__(self, folder: ModelFolder, placement: Placement) -> None:
         self.placement = placement
+        self.batch_tokens = _CPU_BATCH_TOKENS if torch.device(placement.device).type == "cpu" else _BATCH_TOKENS
         self._process = os.getpid()
         self._model = load_classifier(folder, _DTYPES[placement.dtype]).to(placement.device)
         self.inputs = accepted_inputs(self._model)

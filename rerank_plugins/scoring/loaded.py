@@ -4,12 +4,13 @@ import hashlib
 import threading
 import weakref
 from collections.abc import Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from rerank_plugins.backends import backend_class
-from rerank_plugins.backends.base import Backend, Logits
+from rerank_plugins.backends.base import Backend, Logits, Placement
 from rerank_plugins.config import MIN_MAX_LENGTH, RerankConfig
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.forks import reset_after_fork
@@ -53,10 +54,12 @@ class LoadedModel:
     def _score_a_first_pair(self) -> None:
         """Let what is wrong with a model's shapes show when it is loaded."""
         encoder = PairEncoder(self.tokenizer, self.template, max_length=MIN_MAX_LENGTH, max_positions=None)
-        two_lengths = [encoder.encode([("a", text)]).pairs for text in ("b", "b c d")]
+        short, long = (encoder.encode([("a", text)]).pairs for text in ("b", "b c d"))
         try:
-            for pairs in two_lengths:
-                self._run(pairs)
+            self._run(short)
+            self._run(long)
+            if self.backend.pairs_per_batch != 1:
+                self._run([*long, *long])
         except Exception as error:  # each engine has its own for shapes that do not fit
             raise UnsupportedModelError(
                 f"'{self._folder.name}' is loaded and cannot score a pair: {error}. A file exported to ONNX needs "
@@ -106,11 +109,22 @@ def acquire(folder: ModelFolder, config: RerankConfig) -> tuple[Hashable, Loaded
     try:
         with slot.lock:
             if slot.model is None:
-                slot.model = LoadedModel(folder, backend(folder, placement))
+                slot.model = _load(folder, backend, placement)
             return key, slot.model
     except BaseException:
         release(key)
         raise
+
+
+def _load(folder: ModelFolder, backend: type[Backend], placement: Placement) -> LoadedModel:
+    """Load a model in a thread that ends with it.
+
+    OpenMP gives a team to each thread that computes with torch, and where the teams have more threads than there are
+    cores, theirs no longer wait for work but sleep and are woken (GCC's libgomp, `GOMP_SPINCOUNT`). The team of a
+    thread that has ended slows no forward pass (benchmarks/README.md, "What was tried").
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="rerank-load") as thread:
+        return thread.submit(lambda: LoadedModel(folder, backend(folder, placement))).result()
 
 
 def retain(key: Hashable) -> bool:

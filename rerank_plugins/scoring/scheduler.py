@@ -208,7 +208,8 @@ class Scheduler:
         lead = by_turn[0]
         self._turn = lead.turn
         width, budget = lead.longest, self._allowed(lead)
-        room = max(1, budget // width)
+        # No thread takes more than its share of what waits, so that they end together.
+        room = max(1, min(budget // width, -(-self._waiting // self._workers)))
         if self._pairs_per_batch is not None:
             room = min(room, self._pairs_per_batch)
         batch: list[_Slot] = []

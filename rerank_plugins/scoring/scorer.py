@@ -141,7 +141,7 @@ class Scorer:
         return self._fallback()
 
     def _batch_tokens(self, model: LoadedModel) -> int:
-        return self._max_batch_tokens or model.backend.placement.batch_tokens
+        return self._max_batch_tokens or model.backend.batch_tokens
 
     def _have_scored(self, work: "_Work", model: LoadedModel, deadline: float | None) -> None:
         request = work.request(self._batch_tokens(model))

@@ -81,7 +81,8 @@ class TextTokenizer:
         return [self._tokenized(each.ids, each.offsets) for each in encodings]
 
     def _encode(self, texts: list[str]) -> list[list[int]]:
-        return [encoding.ids for encoding in self.tokenizer.encode_batch(texts, add_special_tokens=False)]
+        # The fast one does not keep where the tokens stand.
+        return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
     def _tokenized(self, ids: list[int], spans: list[Span] | None = None) -> TokenizedText:
         if not self._spelling.keys().isdisjoint(ids):
