@@ -31,8 +31,9 @@ class RerankConfig:
         max_length: Tokens a pair may have, special tokens included; capped by what the model takes. 512 is what
             FlagEmbedding's `FlagReranker` takes for bge-reranker-v2-m3.
         activation: From logit to score; None for what the model's config declares, sigmoid when it declares none.
-        max_batch_tokens: Tokens a batch may have, padding included; None for 4,096 on the CPU and 16,384 elsewhere,
-            which is the default of text-embeddings-inference. The ONNX backend runs one pair at a time.
+        max_batch_tokens: Tokens a batch may have, padding included; None for 16,384 on a GPU, which is the default of
+            text-embeddings-inference, and what measured best on the CPU: 4,096 with torch, 256 for an ONNX file. An
+            int8 file runs one pair at a time.
         long_documents: `truncate` cuts what does not fit into `max_length`; `windows` reads all of it in windows that
             overlap by a quarter, and the best one's score is the document's.
         num_threads: Threads of the ONNX backend; None for as many as there are cores.

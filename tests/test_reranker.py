@@ -9,8 +9,9 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -27,6 +28,8 @@ from rerank_plugins import (
     Reranker,
     UnknownTextWarning,
 )
+from rerank_plugins.backends.base import Logits
+from rerank_plugins.scoring.encoding import EncodedPair
 from tests.event_loop import watch
 from tests.texts import DOCUMENTS, QUERY, mixed_lengths
 
@@ -404,6 +407,22 @@ class TestLifetime:
         assert len({id(reranker._loaded) for reranker in opened}) == 1
         for reranker in opened:
             reranker.close()
+
+    def test_what_loads_a_model_leaves_no_thread_behind(self, open_reranker: OpenReranker) -> None:
+        """A thread that computed with torch, and lives, slows the one that scores."""
+        from rerank_plugins.scoring import loaded
+
+        forward, ran_in = loaded.LoadedModel._run, []
+
+        def run(model: loaded.LoadedModel, pairs: Sequence[EncodedPair]) -> Logits:
+            ran_in.append(threading.current_thread())
+            return forward(model, pairs)
+
+        with patch.object(loaded.LoadedModel, "_run", run), open_reranker("modernbert"):
+            pass
+        assert ran_in
+        assert threading.main_thread() not in ran_in
+        assert not any(thread.is_alive() for thread in ran_in)
 
     def test_closing_one_leaves_the_other_working(self, open_reranker: OpenReranker) -> None:
         one, other = open_reranker("bert"), open_reranker("bert")

@@ -41,7 +41,9 @@ MODEL: Mapping[str, Any] = {
     "onnx_file": flag(str, "Which .onnx file, where there are several."),
     "max_length": _of_config(int, "max_length", "Tokens a pair may have."),
     "long_documents": _of_config(str, "long_documents", "truncate, or windows: read whole, the best one counts."),
-    "max_batch_tokens": flag(int, "Tokens a batch may have with torch; what suits the device without it."),
+    "max_batch_tokens": flag(
+        int, "Tokens a batch may have, padding included; what suits device and backend without it."
+    ),
     "num_threads": flag(int, "Threads of the ONNX backend; all cores without it."),
 }
 # What a service is told besides.

@@ -47,8 +47,8 @@ class Request:
         self.done.set_running_or_notify_cancel()  # `Scheduler.withdraw` cancels; from here on nothing else can.
         self.queue_seconds = 0.0
         self.padding = 0
-        # How many tokens this caller was given, counted from the turn in which it came.
-        self.turn = 0
+        # How many tokens everybody had been given when this caller came, and how many it was given since.
+        self.came = self.given = 0.0
         # Shortest first: the longest one is taken off the end.
         self._places = sorted(range(len(pairs)), key=self._length)
         self._missing = len(pairs)
@@ -58,6 +58,11 @@ class Request:
     def waiting(self) -> int:
         """How many pairs nobody has begun."""
         return len(self._places)
+
+    @property
+    def turn(self) -> tuple[float, float]:
+        """The lowest comes next; of two that are even, the one that was given less."""
+        return self.came + self.given, self.given
 
     @property
     def longest(self) -> int:
@@ -73,7 +78,7 @@ class Request:
             self.queue_seconds = time.perf_counter() - self.submitted
         del self._places[start:end]
         tokens = sum(map(self._length, taken))
-        self.turn += tokens
+        self.given += tokens
         self.padding += width * len(taken) - tokens
         return taken
 
@@ -94,9 +99,11 @@ class Request:
 class Scheduler:
     """A bounded queue in front of a backend.
 
-    Callers take turns: the one that was given the fewest tokens so far comes next, counted from when it came
-    (start-time fair queueing: Goyal, Vin and Cheng, SIGCOMM 1996), so that 1,000 documents do not hold up 5. A batch
-    begins with that caller's longest pair and is filled with pairs of like length, its own first.
+    Callers take turns: the one that was given the fewest tokens so far comes next, so that 1,000 documents do not hold
+    up 5. One that comes later begins with what each of the others was given by then on the average, so that it neither
+    gets all turns to catch up nor, with many like it, keeps somebody waiting for ever (the virtual time of fair
+    queueing: Demers, Keshav and Shenker, SIGCOMM 1989). A batch begins with that caller's longest pair and is filled
+    with pairs of like length, its own first.
 
     Args:
         run: Scores a batch; called from `workers` threads at once.
@@ -118,7 +125,8 @@ class Scheduler:
     def _start(self) -> None:
         self._changed = threading.Condition()
         self._requests: list[Request] = []
-        self._turn = 0
+        # Tokens that a caller would have been given that was there from the beginning.
+        self._given = 0.0
         self._threads: list[threading.Thread] = []
         # When each thread that is scoring began its batch.
         self._begun: dict[int, float] = {}
@@ -147,7 +155,7 @@ class Scheduler:
                     f"{waiting} pairs wait to be scored, and {len(request.pairs)} more are over max_queue="
                     f"{max_queue}. Try again later, or raise max_queue."
                 )
-            request.turn = self._turn
+            request.came = self._given
             self._requests.append(request)
             self._wake()
 
@@ -206,7 +214,6 @@ class Scheduler:
     def _take_batch(self) -> list[_Slot]:
         by_turn = sorted(self._requests, key=lambda request: request.turn)
         lead = by_turn[0]
-        self._turn = lead.turn
         width, budget = lead.longest, self._allowed(lead)
         # No thread takes more than its share of what waits, so that they end together.
         room = max(1, min(budget // width, -(-self._waiting // self._workers)))
@@ -218,6 +225,7 @@ class Scheduler:
                 break
             if self._allowed(request) >= budget or request is lead:
                 batch.extend((request, place) for place in request.take(width, room - len(batch)))
+        self._given += sum(request.pairs[place].length for request, place in batch) / len(by_turn)
         self._requests = [request for request in self._requests if request.waiting]
         return batch
 

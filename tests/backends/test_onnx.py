@@ -1,14 +1,18 @@
-"""What the ONNX backend refuses, and that it needs neither torch nor transformers."""
+"""What the ONNX backend refuses, how many pairs it runs at once, and that it needs neither torch nor transformers."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import onnx
 import pytest
 
 from rerank_plugins import InvalidValueError, Reranker, UnsupportedModelError
+from rerank_plugins.backends.base import Batch, Logits
+from rerank_plugins.exporting.quantization import quantize
 from tests.loading.test_folder import copy_of
 
 
@@ -75,3 +79,33 @@ def test_torch_and_transformers_stay_out(model_folder: Callable[[str], Path]) ->
     )
     command = [sys.executable, "-c", script, str(model_folder("bert-onnx"))]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def _fix_the_batch_axis(source: Path, target: Path) -> None:
+    model = onnx.load(source)
+    for each in model.graph.input:
+        each.type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(model, target)
+
+
+@pytest.mark.parametrize(
+    ("change", "together"), [(shutil.copyfile, True), (quantize, False), (_fix_the_batch_axis, False)]
+)
+def test_pairs_share_a_run_where_neighbours_change_nothing(
+    model_folder: Callable[[str], Path], tmp_path: Path, change: Callable[[Path, Path], None], together: bool
+) -> None:
+    folder = copy_of(model_folder("bert-onnx"), tmp_path / "m")
+    (folder / "model.onnx").unlink()
+    change(model_folder("bert-onnx") / "model.onnx", folder / "model.onnx")
+    runs: list[int] = []
+    with Reranker(folder, num_threads=1) as reranker:
+        backend = reranker._loaded.backend
+        forward = backend.forward
+
+        def counted(batch: Batch) -> Logits:
+            runs.append(len(batch["input_ids"]))
+            return forward(batch)
+
+        with patch.object(backend, "forward", counted):
+            reranker.rank("a", [f"{number}" for number in range(8)])
+    assert runs == ([8] if together else [1] * 8)

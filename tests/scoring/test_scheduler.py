@@ -123,6 +123,18 @@ def test_callers_that_wait_together_share_a_batch(start: Callable[..., Scheduler
     assert [len(batch) for batch in engine.batches] == [1, 5]
 
 
+def test_no_thread_takes_more_than_its_share(start: Callable[..., Scheduler]) -> None:
+    engine = Engine()
+    scheduler = start(engine, workers=2)
+    engine.hold(scheduler)
+    request = submit(scheduler, [pair(number, 10) for number in range(8)])
+    while len(engine.batches) < 2:
+        time.sleep(0.001)
+    assert len(engine.batches[1]) == 4
+    engine.gate.set()
+    assert logits(request) == list(range(8))
+
+
 def test_a_long_list_does_not_hold_up_a_short_one(start: Callable[..., Scheduler]) -> None:
     engine = Engine()
     scheduler = start(engine)
@@ -161,6 +173,25 @@ def test_one_who_comes_late_does_not_get_all_turns_to_catch_up(start: Callable[.
     assert logits(late[0]) == [100 + number for number in range(40)]
     turns = [batch[0].query[0] >= 100 for batch in engine.batches[20:40]]
     assert sum(turns) == 10
+
+
+def test_others_who_keep_coming_keep_nobody_waiting(start: Callable[..., Scheduler]) -> None:
+    def another_comes(pairs: Sequence[EncodedPair]) -> Logits:
+        if len(engine.batches) < 100:
+            others.append(submit(scheduler, [pair(number, 50) for number in range(2)]))
+        return numbers(pairs)
+
+    others: list[Request] = []
+    engine = Engine(another_comes)
+    scheduler = start(engine)
+    engine.hold(scheduler)
+    first = [submit(scheduler, [pair(100 + number, 50) for number in range(3)]) for _ in range(4)]
+    engine.gate.set()
+    for request in first:
+        assert logits(request) == [100, 101, 102]
+    last = max(number for number, batch in enumerate(engine.batches) if batch[-1].query[0] >= 100)
+    assert last < 25
+    wait([request.done for request in others], SECONDS)
 
 
 def test_a_full_queue_refuses_at_once_and_takes_again_later(start: Callable[..., Scheduler]) -> None:
