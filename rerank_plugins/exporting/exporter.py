@@ -69,15 +69,16 @@ def export(config: RerankConfig, folder: Path, *, int8: bool = False) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         plain, optimized = Path(scratch) / "plain.onnx", Path(scratch) / MODEL_FILE
         _trace(model, plain)
+        heads, width = model.config.num_attention_heads, model.config.hidden_size
+        del model  # What follows holds the weights several times over.
         optimize_model(
             str(plain),
             model_type=_FAMILY,
-            num_heads=model.config.num_attention_heads,
-            hidden_size=model.config.hidden_size,
+            num_heads=heads,
+            hidden_size=width,
             opt_level=0,
             optimization_options=_fusions(),
         ).save_model_to_file(str(optimized), use_external_data_format=external_data)
-        del model
         if int8:
             quantize(optimized, folder / MODEL_FILE, external_data=external_data)
         else:
@@ -118,7 +119,7 @@ def _trace(model: nn.Module, file: Path) -> None:
         torch.onnx.export(
             _Logits(model, names).eval(),
             tuple(example for _ in names),
-            file,
+            str(file),  # Of a Path it does not see that weights can go beside it, which those over 2 GiB must.
             input_names=list(names),
             output_names=["logits"],
             dynamic_axes={name: {0: "batch", 1: "sequence"} for name in names} | {"logits": {0: "batch"}},
