@@ -25,7 +25,7 @@ def draw_bars(name: str, title: str, milliseconds: dict[str, float], *, ours: se
     bars = axes.barh(labels, [milliseconds[label] for label in labels], color=colours)
     axes.bar_label(bars, fmt="{:,.0f}", padding=3)
     axes.set_xlabel("milliseconds, median")
-    axes.set_title(title, fontsize=11)
+    figure.suptitle(title, fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.1)
     figure.savefig(FIGURES / f"{name}.png")

@@ -44,7 +44,7 @@ def _measure(
             results[_size(documents, tokens)] = team.measure([[each] for each in requests])
     _print(title, contestants, results)
     drawn = {label: each.median * 1000 for label, each in results[_size(*DRAWN)].items() if not each.error}
-    sentence = "{} documents of {} tokens, the same weights, 2 cores".format(*DRAWN)
+    sentence = "{} documents of {} tokens, the same weights".format(*DRAWN)
     draw_bars(name, f"{title}: {sentence}", drawn, ours={FP32, INT8, TORCH})
 
 

@@ -42,6 +42,12 @@ class Lists:
             for question, names in self._lists[:count]
         ]
 
+    def as_they_are(self, count: int, *, documents: int) -> list[Request]:
+        """Make requests of passages of any length, such as FAISS finds them."""
+        return [
+            (question, [self._texts[name] for name in names[:documents]]) for question, names in self._lists[:count]
+        ]
+
     def _sized(self, names: list[str], tokens: int) -> str:
         parts: list[str] = []
         for name in names:

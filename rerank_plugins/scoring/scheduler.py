@@ -196,11 +196,9 @@ class Scheduler:
         self._changed.notify(self._workers)
 
     def _work(self) -> None:
-        own = threading.get_ident()
         while (batch := self._next_batch()) is not None:
-            self._begun[own] = time.monotonic()
             self._score(batch)
-            del self._begun[own]
+            del self._begun[threading.get_ident()]
 
     def _next_batch(self) -> list[_Slot] | None:
         """Wait for the next batch; None when the scheduler was closed."""
@@ -209,14 +207,17 @@ class Scheduler:
                 if self._closed:
                     return None
                 self._changed.wait()
-            return self._take_batch()
+            batch = self._take_batch()
+            self._begun[threading.get_ident()] = time.monotonic()
+            return batch
 
     def _take_batch(self) -> list[_Slot]:
         by_turn = sorted(self._requests, key=lambda request: request.turn)
         lead = by_turn[0]
         width, budget = lead.longest, self._allowed(lead)
-        # No thread takes more than its share of what waits, so that they end together.
-        room = max(1, min(budget // width, -(-self._waiting // self._workers)))
+        # No thread takes more than its share, so that those with nothing to do end together.
+        idle = self._workers - len(self._begun)
+        room = max(1, min(budget // width, -(-self._waiting // idle)))
         if self._pairs_per_batch is not None:
             room = min(room, self._pairs_per_batch)
         batch: list[_Slot] = []

@@ -125,14 +125,13 @@ def test_callers_that_wait_together_share_a_batch(start: Callable[..., Scheduler
 
 def test_no_thread_takes_more_than_its_share(start: Callable[..., Scheduler]) -> None:
     engine = Engine()
-    scheduler = start(engine, workers=2)
-    engine.hold(scheduler)
-    request = submit(scheduler, [pair(number, 10) for number in range(8)])
+    engine.gate.clear()
+    request = submit(start(engine, workers=2), [pair(number, 10) for number in range(8)])
     while len(engine.batches) < 2:
         time.sleep(0.001)
-    assert len(engine.batches[1]) == 4
     engine.gate.set()
     assert logits(request) == list(range(8))
+    assert [len(batch) for batch in engine.batches] == [4, 4]
 
 
 def test_a_long_list_does_not_hold_up_a_short_one(start: Callable[..., Scheduler]) -> None:
