@@ -47,7 +47,7 @@ class Request:
         self.done.set_running_or_notify_cancel()  # `Scheduler.withdraw` cancels; from here on nothing else can.
         self.queue_seconds = 0.0
         self.padding = 0
-        # How many tokens everybody had been given when this caller came, and how many it was given since.
+        # Tokens that a caller had been given on the average when this one came, and those that it was given since.
         self.came = self.given = 0.0
         # Shortest first: the longest one is taken off the end.
         self._places = sorted(range(len(pairs)), key=self._length)

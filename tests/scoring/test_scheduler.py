@@ -124,12 +124,13 @@ def test_callers_that_wait_together_share_a_batch(start: Callable[..., Scheduler
 
 
 def test_no_thread_takes_more_than_its_share(start: Callable[..., Scheduler]) -> None:
-    engine = Engine()
-    engine.gate.clear()
+    def together(pairs: Sequence[EncodedPair]) -> Logits:
+        both_at_work.wait(SECONDS)
+        return numbers(pairs)
+
+    both_at_work = threading.Barrier(2)
+    engine = Engine(together)
     request = submit(start(engine, workers=2), [pair(number, 10) for number in range(8)])
-    while len(engine.batches) < 2:
-        time.sleep(0.001)
-    engine.gate.set()
     assert logits(request) == list(range(8))
     assert [len(batch) for batch in engine.batches] == [4, 4]
 
