@@ -1,8 +1,8 @@
 """Make the plain cross-encoder that every library can load: all-MiniLM-L6-v2 with a classification head.
 
-It learns for some minutes what the embedded model says about questions that the benchmarks don't ask, so that it puts
-its documents in an order, all fifty of them, and the orders of two libraries can agree or differ. (Labels of 0 and 1
-teach it two piles, and the order within one is noise.) Made once and kept; run it by itself with:
+It learns for some minutes what the embedded model says about questions that the benchmarks don't ask, whole lists at a
+time, so that it puts its documents in an order, all fifty of them, and the orders of two libraries can agree or differ.
+(Pair by pair it hardly learns in these minutes, and its order is noise.) Made once and kept; run it by itself with:
 python benchmarks/peers/classifier.py
 """
 
@@ -22,7 +22,6 @@ from rerank_plugins.evaluation.dataset import read_dataset
 from rerank_plugins.evaluation.first_stage import retrieve_with_faiss
 from rerank_plugins.exporting.exporter import export
 from rerank_plugins.retrieval.embedding import BiEncoder, packaged_minilm
-from rerank_plugins.scoring.activations import sigmoid
 
 DATA = Path(__file__).parents[2] / "examples" / "data" / "nq_open_gold"
 KEPT = user_cache_path("rerank-plugins") / "benchmarks"
@@ -30,9 +29,10 @@ K = 50
 # Questions at the head of the set are asked by the benchmarks; these come after them.
 ASKED, TRAINED_ON = 100, 700
 # Of FAISS's passages, and of the whole collection: a model that starts from nothing learns from the latter first.
-NEAR, ANY = 2, 2
-# Makes of the teacher's 0.002 and 0.02 something that can be told apart.
-TEMPERATURE = 3
+NEAR, ANY = 5, 3
+LISTS_PER_STEP = 4
+# Of the teacher's logits, whose first is some 6 above the others: all of a list is to count.
+TEMPERATURE = 2
 # Tokens of a pair in training, which is quicker than with all of them.
 TRAINED_LENGTH = 128
 SEED = 0
@@ -73,14 +73,14 @@ def _train(folder: Path) -> None:
     from datasets import Dataset
     from sentence_transformers import CrossEncoder
     from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
-    from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
+    from sentence_transformers.cross_encoder.losses import ListNetLoss
 
     model = CrossEncoder(str(packaged_minilm()), num_labels=1, device="cpu", max_length=TRAINED_LENGTH)
     with TemporaryDirectory() as scratch:
         arguments = CrossEncoderTrainingArguments(
             scratch,
-            per_device_train_batch_size=16,
-            learning_rate=1e-4,
+            per_device_train_batch_size=LISTS_PER_STEP,
+            learning_rate=2e-4,
             num_train_epochs=1,
             warmup_steps=20,
             seed=SEED,
@@ -89,7 +89,7 @@ def _train(folder: Path) -> None:
             report_to="none",
         )
         rows = Dataset.from_list(list(_examples()))
-        CrossEncoderTrainer(model, arguments, rows, loss=BinaryCrossEntropyLoss(model)).train()
+        CrossEncoderTrainer(model, arguments, rows, loss=ListNetLoss(model)).train()
     model.max_seq_length = MAX_LENGTH
     folder.parent.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(str(folder))
@@ -108,7 +108,7 @@ def _let_read(folder: Path) -> None:
 
 
 def _examples() -> Iterator[dict[str, object]]:
-    """Yield each question with some passages, and the embedded model's logits."""
+    """Yield each question with some passages, and the embedded model's logits of them."""
     whole = read_dataset(DATA)
     chosen = dict(list(whole.queries.items())[ASKED : ASKED + TRAINED_ON])
     dataset = replace(whole, queries=chosen)
@@ -118,12 +118,12 @@ def _examples() -> Iterator[dict[str, object]]:
             # The first is the likeliest to answer, and there is but one of it.
             near, anywhere = draw.choice(found[1:], NEAR, replace=False), draw.choice(every, ANY, replace=False)
             passages = [dataset.passages[passage].full_text for passage in [found[0], *near, *anywhere]]
-            for result in teacher.rank(chosen[query], passages):
-                yield {
-                    "query": chosen[query],
-                    "document": passages[result.index],
-                    "label": sigmoid(result.logit / TEMPERATURE),
-                }
+            results = teacher.rank(chosen[query], passages)
+            yield {
+                "query": chosen[query],
+                "documents": [passages[result.index] for result in results],
+                "labels": [result.logit / TEMPERATURE for result in results],
+            }
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rerank_plugins.config import RerankConfig
 from rerank_plugins.errors import InvalidValueError
-from rerank_plugins.exporting.quantization import quantize
+from rerank_plugins.exporting.quantization import quantize, scale_rows
 from rerank_plugins.extras import extra
 from rerank_plugins.loading.folder import find_model
 from rerank_plugins.scoring.tokenization import load_tokenizer
@@ -80,6 +80,7 @@ def export(config: RerankConfig, folder: Path, *, int8: bool = False) -> None:
             optimization_options=_fusions(),
         ).save_model_to_file(str(optimized), use_external_data_format=external_data)
         if int8:
+            scale_rows(optimized)
             quantize(optimized, folder / MODEL_FILE, external_data=external_data)
         else:
             # Under the same name: a file of weights is found by the name that stands in the model.
