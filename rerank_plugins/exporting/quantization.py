@@ -7,8 +7,11 @@ from rerank_plugins.extras import extra
 
 with extra("export", provides="onnx"):
     import onnx
-    from onnx.helper import make_node
+    from onnx.helper import make_node, make_tensor
 from onnxruntime.quantization import QuantType, quantize_dynamic
+
+# Rows are divided by this at least, so that one of zeros stays zeros; one over it is still finite in fp32.
+_LEAST, _TINY = "least_scale", 1e-30
 
 
 def quantize(source: Path, target: Path, *, external_data: bool = False, keep: Collection[str] = ()) -> None:
@@ -43,8 +46,9 @@ def scale_rows(file: Path) -> None:
 
     In fp32 this changes nothing. In int8 the activations of a run share one scale, and in encoders a few tokens have
     values far larger than all others (Bondarenko, Nagel, Blankevoort: "Understanding and Overcoming the Challenges of
-    Efficient Transformer Quantization", EMNLP 2021), which leaves these a few steps of the 256. With rows of one size
-    each token has all of them (benchmarks/README.md, "What was tried"). Attention that is one operator stays as it is.
+    Efficient Transformer Quantization", EMNLP 2021), which leaves the others a few of its 256 steps. With rows of one
+    size each token has all of them (benchmarks/README.md, "What was tried"). Attention that is one operator stays as
+    it is.
 
     Args:
         file: The model in fp32, which is changed.
@@ -55,12 +59,8 @@ def scale_rows(file: Path) -> None:
     nodes = [each for node in graph.node for each in (_scaled(node) if _by_weight(node, weights) else [node])]
     del graph.node[:]
     graph.node.extend(nodes)
-    graph.initializer.append(onnx.helper.make_tensor(_LEAST, onnx.TensorProto.FLOAT, [], [_TINY]))
+    graph.initializer.append(make_tensor(_LEAST, onnx.TensorProto.FLOAT, [], [_TINY]))
     onnx.save(model, file)
-
-
-# A row of zeros is divided by this, so that it stays zeros; 1 / it is still finite in fp32.
-_LEAST, _TINY = "least_scale", 1e-30
 
 
 def _by_weight(node: onnx.NodeProto, weights: Collection[str]) -> bool:
