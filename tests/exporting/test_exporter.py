@@ -50,6 +50,12 @@ def test_attention_is_fused_and_logits_keep_their_column(model_folder: Callable[
     assert [dimension.dim_value for dimension in graph.output[0].type.tensor_type.shape.dim][1:] == [1]
 
 
+def test_int8_scales_what_each_weight_matrix_reads(model_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    export(RerankConfig(model=str(model_folder("bert"))), tmp_path / "out", int8=True)
+    operators = [node.op_type for node in onnx.load(tmp_path / "out" / "model.onnx").graph.node]
+    assert operators.count("ReduceMax") == 2 * 3, "attention's output and the two of the feed-forward, in two layers"
+
+
 def test_it_needs_no_torch(model_folder: Callable[[str], Path], tmp_path: Path) -> None:
     export(RerankConfig(model=str(model_folder("bert"))), tmp_path / "out")
     script = """
