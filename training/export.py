@@ -7,7 +7,7 @@ import onnx.utils
 import torch
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from rerank_plugins.exporting.quantization import quantize
+from rerank_plugins.exporting.quantization import quantize, scale_rows
 from training.model import GatedCrossEncoder
 
 INPUTS = ("input_ids", "position_ids", "segment_ids", "attention_mask")
@@ -51,10 +51,11 @@ def export_fp32(model: GatedCrossEncoder, file: Path) -> None:
 
 
 def export_int8(source: Path, target: Path) -> None:
-    """Quantise what `export_fp32` wrote; the scoring stays in fp32."""
+    """Quantise what `export_fp32` wrote, activations by token; the scoring stays in fp32."""
     prepared = target.with_suffix(".prepared.onnx")
     try:
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        scale_rows(prepared)
         quantize(prepared, target, keep=_SCORING)
     finally:
         prepared.unlink(missing_ok=True)
