@@ -28,8 +28,8 @@ class RerankConfig:
         backend: `onnx`, `torch`, or `auto`: ONNX for a folder that holds an `.onnx` file, torch otherwise.
         device: `auto` (cuda, then mps, then cpu), or a torch device such as `cuda:1`.
         dtype: `fp32`, `fp16`, `bf16`, or `auto`: fp16 on cuda and mps, fp32 on the CPU.
-        max_length: Tokens a pair may have, special tokens included; capped by what the model takes. 512 is what
-            FlagEmbedding's `FlagReranker` takes for bge-reranker-v2-m3.
+        max_length: Tokens a pair may have, special tokens included; capped by what the model takes, which is
+            256 for the embedded model. 512 is what FlagEmbedding's `FlagReranker` takes for bge-reranker-v2-m3.
         activation: From logit to score; None for what the model's config declares, sigmoid when it declares none.
         max_batch_tokens: Tokens a batch may have, padding included; None for 16,384 on a GPU, which is the default of
             text-embeddings-inference, and what measured best on the CPU: 4,096 with torch, 256 for an ONNX file. An

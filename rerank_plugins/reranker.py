@@ -131,7 +131,7 @@ class Reranker:
         encoder = PairEncoder(
             model.tokenizer,
             model.template,
-            max_length=config.max_length,
+            max_length=min(config.max_length, folder.declared.max_length or config.max_length),
             max_positions=folder.declared.max_positions,
             long_documents=config.long_documents,
         )

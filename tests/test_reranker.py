@@ -259,7 +259,7 @@ class TestTruncation:
             assert reranker.max_length == 512  # 514 positions, of which two are never used
             assert reranker.rank(QUERY, ["hamlet " * 5000])[0].truncated
         with open_reranker("embedded", max_length=4096) as reranker:
-            assert reranker.max_length == 1024  # 512 for each segment
+            assert reranker.max_length == 256  # its config's own word, though each segment has 512 positions
             assert reranker.rank(QUERY, ["hamlet " * 5000])[0].truncated
 
 

@@ -35,6 +35,8 @@ class DeclaredConfig:
     Attributes:
         activation: `sigmoid`, `identity`, another one's dotted name, or None where nothing is declared.
         max_positions: The longest sequence, or segment, the model has positions for; None where nothing is declared.
+        max_length: Tokens of a pair that the model reads at most, whatever positions it has; None where nothing is
+            declared.
         pad_token_id: The id that fills a batch up.
         pair_encoding: `template`: one sequence in the tokenizer's own pair template. `segments`: query and document
             side by side as two single sequences, positions restarting in the second.
@@ -42,6 +44,7 @@ class DeclaredConfig:
 
     activation: str | None
     max_positions: int | None
+    max_length: int | None
     pad_token_id: int
     pair_encoding: str
 
@@ -57,7 +60,8 @@ def read_declared(name: str, folder: Path) -> DeclaredConfig:
     if config is None:
         raise ModelNotFoundError(f"'{folder}' holds no config.json, so it is no model folder. Check model={name!r}.")
     _check_head(name, config)
-    pair_encoding = (config.get("rerank_plugins") or {}).get("pair_encoding", "template")
+    own = config.get("rerank_plugins") or {}
+    pair_encoding = own.get("pair_encoding", "template")
     if pair_encoding not in _PAIR_ENCODINGS:
         raise UnsupportedModelError(
             f"'{name}' asks for pair_encoding={pair_encoding!r}; this version knows {' and '.join(_PAIR_ENCODINGS)}."
@@ -65,6 +69,7 @@ def read_declared(name: str, folder: Path) -> DeclaredConfig:
     return DeclaredConfig(
         activation=_activation(folder, config),
         max_positions=_max_positions(name, folder, config),
+        max_length=_max_length(name, own),
         pad_token_id=_pad_token_id(config),
         pair_encoding=pair_encoding,
     )
@@ -110,6 +115,16 @@ def _max_positions(name: str, folder: Path, config: dict[str, Any]) -> int | Non
             "config.json and model_max_length in its tokenizer_config.json."
         )
     return least
+
+
+def _max_length(name: str, own: dict[str, Any]) -> int | None:
+    declared = own.get("max_length")
+    if declared is not None and not (isinstance(declared, int) and declared >= MIN_MAX_LENGTH):
+        raise UnsupportedModelError(
+            f"'{name}' declares rerank_plugins.max_length={declared!r} in its config.json; it is the tokens of a pair, "
+            f"a whole number from {MIN_MAX_LENGTH} on."
+        )
+    return declared
 
 
 def _pad_token_id(config: dict[str, Any]) -> int:

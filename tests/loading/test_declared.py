@@ -76,6 +76,8 @@ def test_pad_token_id(tmp_path: Path, config: dict[str, Any], pad: int) -> None:
             {"rerank_plugins": {"pair_encoding": "braid"}},
             "pair_encoding='braid'; this version knows template and segments",
         ),
+        ({"rerank_plugins": {"max_length": "256"}}, r"rerank_plugins.max_length='256' in its config.json; it is the"),
+        ({"rerank_plugins": {"max_length": 2}}, r"rerank_plugins.max_length=2 .* a whole number from"),
     ],
 )
 def test_what_is_no_cross_encoder_is_refused(tmp_path: Path, config: dict[str, Any], message: str) -> None:
@@ -88,7 +90,8 @@ def test_nulls_are_nothing_declared(tmp_path: Path) -> None:
         tmp_path, rerank_plugins=None, sentence_transformers=None, tokenizer={"model_max_length": None}
     )
     declared = read_declared("m", folder)
-    assert (declared.activation, declared.pair_encoding, declared.max_positions) == (None, "template", None)
+    assert (declared.activation, declared.pair_encoding) == (None, "template")
+    assert (declared.max_positions, declared.max_length) == (None, None)
 
 
 def test_lengths_that_are_none(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_no_name_is_the_embedded_model() -> None:
     found = find_model(RerankConfig())
     assert (found.name, found.path, found.backend) == ("embedded", EMBEDDED_FOLDER, "onnx")
     assert found.onnx_file == EMBEDDED_FOLDER / "model.onnx"
-    assert found.declared.pair_encoding == "segments"
+    assert (found.declared.pair_encoding, found.declared.max_length) == ("segments", 256)
 
 
 @pytest.mark.parametrize(("name", "backend"), [("bert", "torch"), ("bert-onnx", "onnx")])
