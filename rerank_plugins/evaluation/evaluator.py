@@ -66,6 +66,7 @@ class Evaluation:
         per_question: nDCG@10 of each question after reranking.
         before: The first stage's own order.
         baseline: The same lists by the cosine of an embedding model; None where none was asked for.
+        truncated: How many candidates were cut to fit the reranker's `max_length`.
         seconds: Time spent on reranking.
     """
 
@@ -77,6 +78,7 @@ class Evaluation:
     per_question: dict[str, float]
     before: Comparison
     baseline: Comparison | None
+    truncated: int
     seconds: float
 
     @property
@@ -97,6 +99,7 @@ class Evaluation:
             "queries": len(self.dataset.queries),
             "before": self.before.measured,
             "after": self.after,
+            "truncated": self.truncated,
             "seconds": self.seconds,
             "pairs_per_second": self.pairs_per_second,
             "wins": self.before.wins,
@@ -132,12 +135,13 @@ def evaluate(
         0.93
     """
     scored: dict[str, list[Scored]] = {}
-    seconds = 0.0
+    truncated, seconds = 0, 0.0
     for query_id, query in dataset.queries.items():
         texts = [dataset.passages[document_id].full_text for document_id in candidates[query_id]]
         start = time.perf_counter()
         results = sorted(reranker.rank(query, texts), key=lambda result: result.index)
         seconds += time.perf_counter() - start
+        truncated += sum(result.truncated for result in results)
         scored[query_id] = [
             Scored(document_id, result.logit, result.score)
             for document_id, result in zip(candidates[query_id], results, strict=True)
@@ -155,6 +159,7 @@ def evaluate(
         per_question=after,
         before=_compare("first stage", candidates, dataset, after, top_n),
         baseline=None if baseline is None else _compare(baseline.name, baseline.run, dataset, after, top_n),
+        truncated=truncated,
         seconds=seconds,
     )
 

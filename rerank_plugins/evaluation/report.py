@@ -54,6 +54,7 @@ def _table(evaluation: Evaluation) -> str:
     return (
         f"<h2>{escape(evaluation.dataset.name)}, {escape(evaluation.model)}</h2>"
         f"<p>{len(evaluation.dataset.queries):,} questions: {before.wins:,} better, {before.losses:,} worse "
-        f"(p = {before.p_value:.4f}), {evaluation.pairs_per_second:,.0f} pairs a second.</p>"
+        f"(p = {before.p_value:.4f}), {evaluation.pairs_per_second:,.0f} pairs a second, {evaluation.truncated:,} of "
+        f"{evaluation.pairs:,} documents cut.</p>"
         f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>"
     )

@@ -71,6 +71,16 @@ def test_before_and_after(folder: Path, encoder: BiEncoder) -> None:
     assert set(json["before"]) == {"nDCG@10", "RR@10", "R@2", "P@2"}
 
 
+def test_what_is_cut_is_counted(folder: Path) -> None:
+    dataset = read_dataset(folder)
+    candidates = {query_id: ["d0", "d1"] for query_id in dataset.queries}
+    with Reranker(max_length=16) as short, Reranker() as whole:
+        reports = [short.rank(query, TEXTS[:2]).report for query in dataset.queries.values()]
+        cut = sum(report.truncated for report in reports)
+        assert evaluate(dataset, candidates, short).truncated == cut > 0
+        assert evaluate(dataset, candidates, whole).as_json()["truncated"] == 0
+
+
 def test_reranking_the_first_few_leaves_the_rest_behind_them() -> None:
     scored = {"q": [Scored("a", 0.0, 0.5), Scored("b", 1.0, 0.7), Scored("c", 2.0, 0.9), Scored("d", 0.0, 0.5)]}
     assert rerank_first(scored, 0) == {"q": ["a", "b", "c", "d"]}
