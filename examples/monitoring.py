@@ -14,7 +14,7 @@ from rerank_plugins.evaluation.dataset import read_dataset
 from rerank_plugins.monitoring import LogObserver, RollingWindow, observe
 
 QUESTIONS, K = 30, 10
-SETTINGS = ((512, None), (64, 0.999))
+SETTINGS = ((256, None), (64, 0.999))
 
 
 def main() -> None:

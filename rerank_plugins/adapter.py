@@ -48,7 +48,7 @@ class RerankFields(BaseModel):
     backend: BackendName = Field(default="auto", description="onnx, torch or auto.")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps.")
     dtype: DtypeName = Field(default="auto", description="fp32, fp16, bf16 or auto.")
-    max_length: int = Field(default=512, description="Tokens a pair may have.")
+    max_length: int | None = Field(default=None, description="Tokens a pair may have; None for the model's own.")
     activation: ActivationName | None = Field(default=None, description="sigmoid, identity; None for the model's own.")
     max_batch_tokens: int | None = Field(
         default=None, description="Tokens a batch may have, padding included; None for what suits the device."

@@ -28,8 +28,9 @@ class RerankConfig:
         backend: `onnx`, `torch`, or `auto`: ONNX for a folder that holds an `.onnx` file, torch otherwise.
         device: `auto` (cuda, then mps, then cpu), or a torch device such as `cuda:1`.
         dtype: `fp32`, `fp16`, `bf16`, or `auto`: fp16 on cuda and mps, fp32 on the CPU.
-        max_length: Tokens a pair may have, special tokens included; capped by what the model takes, which is
-            256 for the embedded model. 512 is what FlagEmbedding's `FlagReranker` takes for bge-reranker-v2-m3.
+        max_length: Tokens a pair may have, special tokens included; capped by the model's positions. None for what the
+            model's config asks for (`rerank_plugins.max_length`; 256 for the embedded model), and 512 where it asks for
+            nothing, which is what FlagEmbedding's `FlagReranker` takes for bge-reranker-v2-m3.
         activation: From logit to score; None for what the model's config declares, sigmoid when it declares none.
         max_batch_tokens: Tokens a batch may have, padding included; None for 16,384 on a GPU, which is the default of
             text-embeddings-inference, and what measured best on the CPU: 4,096 with torch, 256 for an ONNX file. An
@@ -62,7 +63,7 @@ class RerankConfig:
     backend: BackendName = "auto"
     device: str = "auto"
     dtype: DtypeName = "auto"
-    max_length: int = 512
+    max_length: int | None = None
     activation: ActivationName | None = None
     max_batch_tokens: int | None = None
     long_documents: LongDocuments = "truncate"
@@ -115,7 +116,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "fallback": (None, *get_args(Fallback)),
 }
 _INTEGERS = {"max_length": MIN_MAX_LENGTH, "max_batch_tokens": 1, "num_threads": 1, "max_queue": 1}
-_OPTIONAL = ("max_batch_tokens", "num_threads", "timeout")
+_OPTIONAL = ("max_length", "max_batch_tokens", "num_threads", "timeout")
 _SWITCHES = ("local_files_only", "trust_remote_code")
 _TEXTS = ("model", "device", "revision", "cache_folder", "token", "onnx_file")
 

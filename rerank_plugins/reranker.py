@@ -58,7 +58,7 @@ class Reranker:
         backend: `onnx` or `torch`.
         device: Where it runs.
         dtype: What it computes in; `auto` for what an ONNX file holds.
-        max_length: Tokens a pair may have, after the model's own limit.
+        max_length: Tokens a pair may have.
         activation: `sigmoid` or `identity`.
 
     Examples:
@@ -75,7 +75,7 @@ class Reranker:
         backend: BackendName = "auto",
         device: str = "auto",
         dtype: DtypeName = "auto",
-        max_length: int = 512,
+        max_length: int | None = None,
         activation: ActivationName | None = None,
         max_batch_tokens: int | None = None,
         long_documents: LongDocuments = "truncate",
@@ -131,7 +131,7 @@ class Reranker:
         encoder = PairEncoder(
             model.tokenizer,
             model.template,
-            max_length=min(config.max_length, folder.declared.max_length or config.max_length),
+            max_length=config.max_length or folder.declared.max_length,
             max_positions=folder.declared.max_positions,
             long_documents=config.long_documents,
         )

@@ -251,6 +251,12 @@ class TestTruncation:
             fits, does_not = reranker.rank(QUERY, ["hamlet " * 26, "hamlet " * 27])
         assert {fits.index: fits.truncated, does_not.index: does_not.truncated} == {0: False, 1: True}
 
+    def test_max_length_is_the_models_own_where_nothing_else_is_asked_for(self, open_reranker: OpenReranker) -> None:
+        with open_reranker("embedded") as own, open_reranker("embedded", max_length=512) as asked:
+            assert (own.max_length, asked.max_length) == (256, 512)
+        with open_reranker("xlm-roberta") as reranker:
+            assert reranker.max_length == 512
+
     def test_max_length_is_capped_by_what_the_model_takes(self, open_reranker: OpenReranker) -> None:
         with open_reranker("bert", max_length=4096) as reranker:
             assert reranker.max_length == 512
@@ -259,7 +265,7 @@ class TestTruncation:
             assert reranker.max_length == 512  # 514 positions, of which two are never used
             assert reranker.rank(QUERY, ["hamlet " * 5000])[0].truncated
         with open_reranker("embedded", max_length=4096) as reranker:
-            assert reranker.max_length == 256  # its config's own word, though each segment has 512 positions
+            assert reranker.max_length == 1024  # 512 for each segment
             assert reranker.rank(QUERY, ["hamlet " * 5000])[0].truncated
 
 

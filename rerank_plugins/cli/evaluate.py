@@ -132,6 +132,6 @@ def _print(evaluations: "list[Evaluation]") -> None:
                 against = f"{other.wins:,} questions better, {other.losses:,} worse than {other.name}"
                 console.print(f"{against}, p = {other.p_value:.4f}", style="dim")
         speed = f"{evaluation.seconds:.1f} s, {evaluation.pairs_per_second:,.0f} pairs a second"
-        cut = f", {evaluation.truncated:,} of {evaluation.pairs:,} documents cut" if evaluation.truncated else ""
+        cut = f", {evaluation.truncated:,} of {evaluation.pairs:,} cut" if evaluation.truncated else ""
         questions = f"{len(evaluation.dataset.queries):,} questions"
         console.print(f"{questions}, {speed}, {evaluation.model} model{cut}", style="dim")

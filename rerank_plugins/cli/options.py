@@ -39,7 +39,7 @@ MODEL: Mapping[str, Any] = {
     "device": _of_config(str, "device", "cpu, cuda, cuda:1, mps or auto."),
     "dtype": _of_config(str, "dtype", "fp32, fp16, bf16 or auto."),
     "onnx_file": flag(str, "Which .onnx file, where there are several."),
-    "max_length": _of_config(int, "max_length", "Tokens a pair may have."),
+    "max_length": flag(int, "Tokens a pair may have; what the model's config asks for without it, else 512."),
     "long_documents": _of_config(str, "long_documents", "truncate, or windows: read whole, the best one counts."),
     "max_batch_tokens": flag(
         int, "Tokens a batch may have, padding included; what suits device and backend without it."

@@ -139,12 +139,13 @@ def evaluate(
     for query_id, query in dataset.queries.items():
         texts = [dataset.passages[document_id].full_text for document_id in candidates[query_id]]
         start = time.perf_counter()
-        results = sorted(reranker.rank(query, texts), key=lambda result: result.index)
+        results = reranker.rank(query, texts)
         seconds += time.perf_counter() - start
-        truncated += sum(result.truncated for result in results)
+        truncated += results.report.truncated
+        as_given = sorted(results, key=lambda result: result.index)
         scored[query_id] = [
             Scored(document_id, result.logit, result.score)
-            for document_id, result in zip(candidates[query_id], results, strict=True)
+            for document_id, result in zip(candidates[query_id], as_given, strict=True)
         ]
         if on_progress is not None:
             on_progress(1)

@@ -17,7 +17,7 @@ _PAGE = """<!doctype html>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }}
 table {{ border-collapse: collapse; display: block; overflow-x: auto; }}
 th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }}
-th:first-child, td:first-child {{ text-align: left; }}
+th:first-child, td:first-child {{ text-align: left; white-space: normal; }}
 img {{ max-width: 100%; }}
 figure {{ margin: 1.5rem 0; }}
 </style>
@@ -57,4 +57,20 @@ def _table(evaluation: Evaluation) -> str:
         f"(p = {before.p_value:.4f}), {evaluation.pairs_per_second:,.0f} pairs a second, {evaluation.truncated:,} of "
         f"{evaluation.pairs:,} documents cut.</p>"
         f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f"{_questions(evaluation)}"
+    )
+
+
+def _questions(evaluation: Evaluation) -> str:
+    """The questions whose order changed for better or worse, the greatest loss first."""
+    before, after = evaluation.before.per_question, evaluation.per_question
+    gains = {each: after[each] - before[each] for each in after}
+    changed = sorted((each for each, gain in gains.items() if gain), key=gains.__getitem__)
+    rows = "".join(
+        f"<tr><td>{escape(evaluation.dataset.queries[each])}</td><td>{before[each]:.3f}</td><td>{after[each]:.3f}</td></tr>"
+        for each in changed
+    )
+    return (
+        "<details><summary>Question by question, the greatest loss first</summary><table><thead><tr><th>question</th>"
+        f"<th>nDCG@10 before</th><th>after</th></tr></thead><tbody>{rows}</tbody></table></details>"
     )

@@ -25,6 +25,8 @@ _OFFSET_POSITIONS = frozenset(
 # The spelling of sentence-transformers, which most published cross-encoders carry.
 _ACTIVATIONS = {"torch.nn.modules.activation.Sigmoid": "sigmoid", "torch.nn.modules.linear.Identity": "identity"}
 _NO_LIMIT = 10**9
+# What FlagEmbedding's `FlagReranker` takes for bge-reranker-v2-m3.
+_MAX_LENGTH = 512
 _PAIR_ENCODINGS = ("template", "segments")
 
 
@@ -35,8 +37,7 @@ class DeclaredConfig:
     Attributes:
         activation: `sigmoid`, `identity`, another one's dotted name, or None where nothing is declared.
         max_positions: The longest sequence, or segment, the model has positions for; None where nothing is declared.
-        max_length: Tokens of a pair that the model reads at most, whatever positions it has; None where nothing is
-            declared.
+        max_length: Tokens of a pair, unless somebody says otherwise.
         pad_token_id: The id that fills a batch up.
         pair_encoding: `template`: one sequence in the tokenizer's own pair template. `segments`: query and document
             side by side as two single sequences, positions restarting in the second.
@@ -44,7 +45,7 @@ class DeclaredConfig:
 
     activation: str | None
     max_positions: int | None
-    max_length: int | None
+    max_length: int
     pad_token_id: int
     pair_encoding: str
 
@@ -117,14 +118,16 @@ def _max_positions(name: str, folder: Path, config: dict[str, Any]) -> int | Non
     return least
 
 
-def _max_length(name: str, own: dict[str, Any]) -> int | None:
+def _max_length(name: str, own: dict[str, Any]) -> int:
     declared = own.get("max_length")
-    if declared is not None and not (isinstance(declared, int) and declared >= MIN_MAX_LENGTH):
+    if declared is None:
+        return _MAX_LENGTH
+    if not (isinstance(declared, int) and declared >= MIN_MAX_LENGTH):
         raise UnsupportedModelError(
             f"'{name}' declares rerank_plugins.max_length={declared!r} in its config.json; it is the tokens of a pair, "
             f"a whole number from {MIN_MAX_LENGTH} on."
         )
-    return declared
+    return int(declared)
 
 
 def _pad_token_id(config: dict[str, Any]) -> int:

@@ -123,10 +123,7 @@ def _cuts_documents(numbers: dict[str, float], reports: Sequence[RerankReport]) 
     if share < _MANY_CUT:
         return None
     limit = max(report.max_length for report in reports)
-    text = (
-        f"{share:.0%} of documents are cut at {limit} tokens: use long_documents='windows', or a larger max_length "
-        "where the model takes it."
-    )
+    text = f"{share:.0%} of documents are cut at {limit} tokens: use long_documents='windows', or a larger max_length."
     return Advice("cuts_documents", text, {"truncated": share, "max_length": limit})
 
 

@@ -1,5 +1,6 @@
 """Lists from three first stages, reranked and measured."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,9 @@ def test_what_is_cut_is_counted(folder: Path) -> None:
         cut = sum(report.truncated for report in reports)
         assert evaluate(dataset, candidates, short).truncated == cut > 0
         assert evaluate(dataset, candidates, whole).as_json()["truncated"] == 0
+        # A query that is cut is no document that is.
+        long = replace(dataset, queries=dict.fromkeys(dataset.queries, "bread " * 300))
+        assert evaluate(long, candidates, whole).truncated == 0
 
 
 def test_reranking_the_first_few_leaves_the_rest_behind_them() -> None:
@@ -98,3 +102,16 @@ def test_a_report_is_a_page_with_its_figures(folder: Path, tmp_path: Path) -> No
     assert figures == ["latency.png", *(f"tiny-embedded-{name}.png" for name in ("candidates", "recall", "scores"))]
     assert all(f'src="{name}"' in html and (page.parent / name).stat().st_size > 10_000 for name in figures)
     assert f"<td>{evaluation.after['nDCG@10']:.3f}</td>" in html
+
+
+def test_a_report_lists_the_questions_that_changed_the_greatest_loss_first(folder: Path, tmp_path: Path) -> None:
+    dataset = read_dataset(folder)
+    with Reranker() as reranker:
+        evaluation = evaluate(dataset, take_from_file(dataset, 50), reranker)
+    gains = {"q1": 0.5, "q2": -0.25, "q3": 0.0}
+    after = {each: evaluation.before.per_question[each] + gain for each, gain in gains.items()}
+    queries = {"q1": "is <b> bold?", "q2": "who lost", "q3": "who stayed"}
+    changed = replace(evaluation, dataset=replace(dataset, queries=queries), per_question=after)
+    html = save_report([changed], tmp_path / "report").read_text()
+    assert 0 < html.index("who lost") < html.index("is &lt;b&gt; bold?")
+    assert "who stayed" not in html

@@ -91,7 +91,7 @@ def test_nulls_are_nothing_declared(tmp_path: Path) -> None:
     )
     declared = read_declared("m", folder)
     assert (declared.activation, declared.pair_encoding) == (None, "template")
-    assert (declared.max_positions, declared.max_length) == (None, None)
+    assert (declared.max_positions, declared.max_length) == (None, 512)
 
 
 def test_lengths_that_are_none(tmp_path: Path) -> None:
