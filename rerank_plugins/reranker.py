@@ -58,7 +58,7 @@ class Reranker:
         backend: `onnx` or `torch`.
         device: Where it runs.
         dtype: What it computes in; `auto` for what an ONNX file holds.
-        max_length: Tokens a pair may have.
+        max_length: Tokens a pair may have, after the model's own limit.
         activation: `sigmoid` or `identity`.
 
     Examples:
