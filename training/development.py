@@ -1,5 +1,6 @@
 """Measure a model on the development sets while it is in training."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from rerank_plugins.evaluation.first_stage import retrieve_with_faiss, take_from
 from rerank_plugins.evaluation.measures import MAIN, average
 from rerank_plugins.retrieval.embedding import BiEncoder
 from rerank_plugins.scoring.tokenization import TextTokenizer
-from training.batches import SPECIALS, logits_of
+from training.batches import SPECIALS, Ids, Pairs, Rows, Texts, logits_of
 from training.model import GatedCrossEncoder
 
 # What the model is chosen by, and whether its lists come with it or from FAISS.
@@ -38,41 +39,54 @@ class DevelopmentSet:
         return average(run, self.dataset.qrels, top_n=10)[str(MAIN)]
 
 
-def read_development_sets(folder: Path, *, questions: int, seed: int) -> list[DevelopmentSet]:
-    """Read the sets and retrieve their lists.
+def read_development_sets(folder: Path, runs: Path, *, questions: int, seed: int) -> list[DevelopmentSet]:
+    """Read the sets, and retrieve their lists where that has not been done yet.
 
     Args:
         folder: Where the collections are.
+        runs: Where the lists are kept.
         questions: How many to draw from the large sets; what has no more than _WHOLE is taken whole.
         seed: The draw.
     """
-    encoder = BiEncoder()
-    sets = []
-    for name, source in SETS.items():
+    sampled = {}
+    for name in SETS:
         whole = read_dataset(folder / name)
-        dataset = whole if len(whole.queries) <= _WHOLE else whole.sample(questions, seed=seed)
-        before = take_from_file(dataset, _K) if source == "file" else retrieve_with_faiss(dataset, _K, encoder)
-        sets.append(DevelopmentSet(dataset, before))
-    return sets
+        sampled[name] = whole if len(whole.queries) <= _WHOLE else whole.sample(questions, seed=seed)
+    if not runs.is_file():
+        encoder = BiEncoder()
+        retrieved = {
+            name: take_from_file(each, _K) if SETS[name] == "file" else retrieve_with_faiss(each, _K, encoder)
+            for name, each in sampled.items()
+        }
+        runs.write_text(json.dumps(retrieved), "utf-8")
+    before = json.loads(runs.read_text("utf-8"))
+    return [DevelopmentSet(dataset, before[name]) for name, dataset in sampled.items()]
+
+
+def tokenized(chosen: DevelopmentSet, tokenizer: TextTokenizer, *, max_length: int, device: str) -> tuple[Pairs, Rows]:
+    """The pairs of a set on a device, and which document the candidates are, list by list.
+
+    Each pair has a document of its own, since how much of a document fits depends on the question beside it.
+    """
+    dataset = chosen.dataset
+    queries: list[Ids] = []
+    documents: list[Ids] = []
+    for query_id, candidates in chosen.before.items():
+        texts = [dataset.queries[query_id], *(dataset.passages[each].full_text for each in candidates)]
+        query, *ids = (np.array(each.ids, dtype=np.uint16) for each in tokenizer.encode(texts, enough=max_length))
+        queries.append(query[: max_length // 2])
+        documents.extend(each[: max_length - len(queries[-1]) - SPECIALS] for each in ids)
+    rows = np.repeat(np.arange(len(queries)), [len(each) for each in chosen.before.values()])
+    return Pairs(Texts(queries, device), Texts(documents, device)), rows
 
 
 def score(
     model: GatedCrossEncoder, chosen: DevelopmentSet, tokenizer: TextTokenizer, *, max_length: int, device: str
 ) -> dict[str, list[float]]:
     """Score the candidates of every question, in the first stage's order."""
-    dataset = chosen.dataset
-    keys = [(query_id, document_id) for query_id, documents in chosen.before.items() for document_id in documents]
-    texts = {document_id: dataset.passages[document_id].full_text for _, document_id in keys} | {
-        f"query {query_id}": text for query_id, text in dataset.queries.items()
-    }
-    encodings = tokenizer.encode(list(texts.values()), enough=max_length)
-    ids = {name: np.array(each.ids, dtype=np.uint16) for name, each in zip(texts, encodings, strict=True)}
-    pairs = []
-    for query_id, document_id in keys:
-        query = ids[f"query {query_id}"][: max_length // 2]
-        pairs.append((query, ids[document_id][: max_length - len(query) - SPECIALS]))
-    rows = iter(logits_of(model, pairs, device=device).tolist())
-    return {query_id: [next(rows) for _ in documents] for query_id, documents in chosen.before.items()}
+    pairs, queries = tokenized(chosen, tokenizer, max_length=max_length, device=device)
+    logits = iter(logits_of(model, pairs, queries, np.arange(len(queries))).tolist())
+    return {query_id: [next(logits) for _ in documents] for query_id, documents in chosen.before.items()}
 
 
 def ordered(before: Run, logits: Mapping[str, list[float]]) -> Run:

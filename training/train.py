@@ -1,4 +1,4 @@
-"""Train one stage: the upper layers, the gates and the scoring, on lists, with checkpoints."""
+"""Train one branch: the upper layers, the gates and the scoring, on lists, with checkpoints."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,21 +9,23 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 
-from training.batches import batches
-from training.lists import Lists
+from training.batches import Pairs
 from training.model import LAYERS, GatedCrossEncoder
-from training.settings import StageSettings
+from training.settings import BranchSettings
 from training.targets import Floats
 
-_BUDGET = {"cpu": 8192, "cuda": 65_536}
 _WARM_UP = 0.05
 _CLIP = 1.0
+# What learns at the rate of the layers, by how the names begin.
+_LAYERS = ("layers.", "projection.")
 # How fast the matrices of the scoring learn beside its single numbers and the gates.
 _MATRIX_RATE = 0.01
+
+_BUDGET = {"cpu": 8192, "cuda": 65_536}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +39,18 @@ class Progress:
 
 
 class Run:
-    """One stage of training, from a start to averaged weights.
+    """One branch of training, from a start to averaged weights.
 
     The forward and backward passes run on a copy in bfloat16 and the optimiser on the weights in float32, since
     steps of 1e-5 are lost in bfloat16.
 
     Args:
         model: The start, in float32. It is trained in place.
-        stage: The stage's settings.
-        lists: The lists.
-        targets: What each list's scores should look like, of shape (lists, size).
-        rows: The lists to train on, in their order; they begin anew where the stage wants more.
+        branch: How long, how much of it, and how fast.
+        pairs: The texts of the lists.
+        members: The documents of each list, of shape (lists, size).
+        targets: What each list's scores should look like, of the same shape.
+        rows: The lists to train on, in their order; they begin anew where the branch wants more.
         folder: Where the checkpoint is kept; a run that finds one there goes on from it.
         device: "cpu" or "cuda".
         checkpoint_seconds: How often a checkpoint is written.
@@ -56,8 +59,9 @@ class Run:
     def __init__(
         self,
         model: GatedCrossEncoder,
-        stage: StageSettings,
-        lists: Lists,
+        branch: BranchSettings,
+        pairs: Pairs,
+        members: NDArray[np.int32],
         targets: Floats,
         rows: NDArray[np.int64],
         folder: Path,
@@ -65,14 +69,14 @@ class Run:
         device: str,
         checkpoint_seconds: float = 120.0,
     ) -> None:
-        self._stage, self._lists, self._targets, self._device = stage, lists, targets, device
-        self.model = _freeze(model.to(device), stage.layers)
+        self._branch, self._pairs, self._device = branch, pairs, device
+        self._members, self._targets, self._rows = members.astype(np.int64), targets, rows
+        self.model = _freeze(model.to(device), branch.layers)
         self._working = half_layers(model)
         self._checkpoint_seconds = checkpoint_seconds
         self._checkpoint = folder / "checkpoint.pt"
-        self._optimizer = torch.optim.AdamW(_groups(self.model, stage), weight_decay=0.0, betas=(0.9, 0.98))
-        self._order = np.resize(rows, stage.lists)
-        self.steps = stage.lists // stage.lists_per_step
+        self._optimizer = torch.optim.AdamW(_groups(self.model, branch), weight_decay=0.0, betas=(0.9, 0.98))
+        self.steps = branch.steps
         self._schedule = LambdaLR(self._optimizer, self._rate)
         self.average = {name: torch.zeros_like(each) for name, each in _trained(self.model)}
         self._averaged, self.step, self.seconds = 0, 0, 0.0
@@ -87,7 +91,7 @@ class Run:
             started = time.monotonic()
             loss = self._step()
             self.step += 1
-            if self.step > self._stage.average_from * self.steps:
+            if self.step > self._branch.average_from * self.steps:
                 self._averaged += 1
                 for name, parameter in _trained(self.model):
                     self.average[name] += (parameter.detach() - self.average[name]) / self._averaged
@@ -107,20 +111,17 @@ class Run:
         return model.eval()
 
     def _step(self) -> float:
-        chosen = self._order[(self.step * self._stage.lists_per_step) :][: self._stage.lists_per_step]
-        members = self._lists.members[chosen]
-        pairs = [
-            (self._lists.queries[row], self._lists.documents[place])
-            for row, places in zip(chosen, members, strict=True)
-            for place in places
-        ]
-        parts, places = [], []
-        for batch, tensors in batches(pairs, budget=_BUDGET[self._device]):
-            parts.append(_forward(self._working, [each.to(self._device) for each in tensors]))
-            places.extend(batch)
-        logits = torch.cat(parts)[torch.argsort(torch.tensor(places, device=self._device))].view(members.shape)
+        places = np.arange(self._branch.per_step) + self.step * self._branch.per_step
+        chosen = self._rows[places % len(self._rows)]
+        members = self._members[chosen]
+        queries = np.repeat(chosen, members.shape[1])
+        parts, order = [], []
+        for batch, tensors in self._pairs.batches(queries, members.ravel(), budget=_BUDGET[self._device]):
+            parts.append(self._working(*tensors))
+            order.append(batch)
+        back = torch.from_numpy(np.argsort(np.concatenate(order))).to(self._device)
         target = torch.from_numpy(self._targets[chosen]).to(self._device)
-        loss = functional.cross_entropy(logits, target)
+        loss = functional.cross_entropy(torch.cat(parts)[back].view(members.shape), target)
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
         self._update()
         return loss.item()
@@ -169,14 +170,8 @@ def half_layers(model: GatedCrossEncoder) -> GatedCrossEncoder:
     copy = deepcopy(model)
     copy.emb.bfloat16()
     copy.layers.bfloat16()
+    copy.projection.bfloat16()
     return copy.eval()
-
-
-def _forward(model: GatedCrossEncoder, tensors: list[Tensor]) -> Tensor:
-    ids, positions, segments, mask = tensors
-    with torch.no_grad():  # The lower layers are frozen.
-        below = model.read(ids, positions, segments, mask)
-    return model.compare(below, ids, segments, mask)
 
 
 def _freeze(model: GatedCrossEncoder, layers: int) -> GatedCrossEncoder:
@@ -192,12 +187,12 @@ def _trained(model: GatedCrossEncoder) -> Iterator[tuple[str, nn.Parameter]]:
     return ((name, each) for name, each in model.named_parameters() if each.requires_grad)
 
 
-def _groups(model: GatedCrossEncoder, stage: StageSettings) -> list[dict[str, object]]:
-    layers = [each for name, each in _trained(model) if name.startswith("layers.")]
+def _groups(model: GatedCrossEncoder, branch: BranchSettings) -> list[dict[str, object]]:
+    layers = [each for name, each in _trained(model) if name.startswith(_LAYERS)]
     matrices = [each for name, each in _trained(model) if name.startswith(("head", "token_weight"))]
-    numbers = [each for name, each in _trained(model) if not name.startswith(("layers.", "head", "token_weight"))]
+    numbers = [each for name, each in _trained(model) if not name.startswith((*_LAYERS, "head", "token_weight"))]
     groups: list[dict[str, object]] = [
-        {"params": numbers, "lr": stage.scoring_rate},
-        {"params": matrices, "lr": stage.scoring_rate * _MATRIX_RATE},
+        {"params": numbers, "lr": branch.scoring_rate},
+        {"params": matrices, "lr": branch.scoring_rate * _MATRIX_RATE},
     ]
-    return [*groups, {"params": layers, "lr": stage.learning_rate}] if layers else groups
+    return [*groups, {"params": layers, "lr": branch.learning_rate}] if layers else groups
