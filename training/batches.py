@@ -32,29 +32,17 @@ class Texts:
     def __init__(self, rows: Sequence[Ids], device: str) -> None:
         self.lengths: Rows = np.array([len(row) for row in rows], dtype=np.int64)
         self.device = device
-        self.ids = torch.from_numpy(np.concatenate(rows).astype(np.int64)).to(device)
+        self._ids = torch.from_numpy(np.concatenate(rows).astype(np.int64)).to(device)
         self._lengths = torch.from_numpy(self.lengths).to(device)
         self._starts = self._lengths.cumsum(0) - self._lengths
 
     def __len__(self) -> int:
         return len(self.lengths)
 
-    @property
-    def rows(self) -> Tensor:
-        """The text that each token id belongs to."""
-        return torch.arange(len(self), device=self.device).repeat_interleave(self._lengths)
-
-    def alone(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Token ids and mask of texts that are read alone: [CLS] text [SEP]."""
-        lengths = self._lengths[rows][:, None] + 2
-        place = torch.arange(_round_up(int(lengths.max())), device=self.device)[None]
-        mask = (place < lengths).long()
-        return self.at(rows, place) * mask, mask
-
     def at(self, rows: Tensor, place: Tensor) -> Tensor:
         """Token ids at places of texts: 0 is [CLS], 1 the first token; [SEP] follows the last, 0 is after it."""
         length, start = self._lengths[rows][:, None], self._starts[rows][:, None]
-        ids = self.ids[(start + place - 1).clamp(0, len(self.ids) - 1)]
+        ids = self._ids[(start + place - 1).clamp(0, len(self._ids) - 1)]
         ids = torch.where(place == 0, CLS, torch.where(place == length + 1, SEP, ids))
         return torch.where(place <= length + 1, ids, 0)
 
@@ -79,9 +67,12 @@ class Pairs:
             budget: Tokens in a batch at most, padding included.
         """
         lengths = self.queries.lengths[queries] + self.documents.lengths[documents] + SPECIALS
-        for places in like_lengths(lengths, budget):
-            longest = _round_up(int(lengths[places[0]]))
+        order, start = np.argsort(-lengths, kind="stable"), 0
+        while start < len(order):
+            longest = _round_up(int(lengths[order[start]]))
+            places = order[start : start + max(1, budget // longest)]
             yield places, self.tensors(queries[places], documents[places], longest)
+            start += len(places)
 
     def tensors(self, queries: Rows, documents: Rows, longest: int) -> Tensors:
         """Put pairs together: [CLS] query [SEP] [CLS] document [SEP]; each text has positions of its own."""
@@ -103,15 +94,6 @@ def logits_of(model: nn.Module, pairs: Pairs, queries: Rows, documents: Rows) ->
     for places, tensors in pairs.batches(queries, documents, budget=_BUDGET[pairs.device]):
         logits[places] = model(*tensors).float().cpu().numpy()
     return logits
-
-
-def like_lengths(lengths: Rows, budget: int) -> Iterator[Rows]:
-    """Places of texts of like length, the longest first, with so many tokens together at most, padding included."""
-    order, start = np.argsort(-lengths, kind="stable"), 0
-    while start < len(order):
-        count = max(1, budget // _round_up(int(lengths[order[start]])))
-        yield order[start : start + count]
-        start += count
 
 
 def _round_up(length: int) -> int:

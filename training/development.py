@@ -64,9 +64,11 @@ def read_development_sets(folder: Path, runs: Path, *, questions: int, seed: int
 
 
 def tokenized(chosen: DevelopmentSet, tokenizer: TextTokenizer, *, max_length: int, device: str) -> tuple[Pairs, Rows]:
-    """The pairs of a set on a device, and which document the candidates are, list by list.
+    """Put a set's texts on a device.
 
-    Each pair has a document of its own, since how much of a document fits depends on the question beside it.
+    Returns:
+        The texts, and the question of each document: every pair has a document of its own, since how much of one fits
+        depends on the question beside it.
     """
     dataset = chosen.dataset
     queries: list[Ids] = []

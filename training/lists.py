@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rerank_plugins.errors import InvalidValueError
+from rerank_plugins.evaluation.dataset import Dataset
+from rerank_plugins.evaluation.first_stage import retrieve_with_bm25
+from rerank_plugins.retrieval.embedding import BiEncoder
+from rerank_plugins.retrieval.passages import Passage
 from rerank_plugins.scoring.tokenization import TextTokenizer
-from training.batches import Ids, Texts
-from training.neighbours import Places, near_in_meaning, near_in_words
 from training.pairs import Pair
 from training.settings import ListSettings
 
@@ -27,13 +29,17 @@ class Lists:
         queries: Token ids of each question, without special tokens.
         documents: Token ids of each passage.
         members: Documents of each list by place, of shape (lists, size); list i belongs to question i.
-        answers: Which members answer, of the same shape; none in a list that nobody has judged.
+        answers: Which members answer, of the same shape.
+        cosines: The bi-encoder's cosines, of the same shape.
+        sources: The source of each question.
     """
 
-    queries: list[Ids]
-    documents: list[Ids]
+    queries: list[NDArray[np.uint16]]
+    documents: list[NDArray[np.uint16]]
     members: Ints
     answers: NDArray[np.bool_]
+    cosines: NDArray[np.float16]
+    sources: NDArray[np.str_]
 
     def save(self, file: Path) -> None:
         """Write the lists to a `.npz` file, at once or not at all."""
@@ -44,6 +50,8 @@ class Lists:
             **_packed("documents", self.documents),
             members=self.members,
             answers=self.answers,
+            cosines=self.cosines,
+            sources=self.sources,
         )
         part.replace(file)
 
@@ -56,6 +64,8 @@ class Lists:
                 _unpacked(arrays["documents"], arrays["documents_ends"]),
                 arrays["members"],
                 arrays["answers"],
+                arrays["cosines"],
+                arrays["sources"],
             )
 
 
@@ -65,19 +75,17 @@ class Chosen:
 
     Attributes:
         questions: The questions, each once, in the order of the lists.
+        sources: The source of each.
         passages: The pool that candidates come from.
-        answers: For each question the places of its answers in the pool, or of what was written for it.
+        answers: For each question the places of its answers in the pool.
         rejected: For each question the places of passages that were judged not to answer it.
-        typed: How many of the questions people typed into a search engine; they come first.
-        judged: How many of the questions have answers that somebody has judged; the typed ones, and those that follow.
     """
 
     questions: list[str]
+    sources: list[str]
     passages: list[str]
     answers: list[list[int]]
     rejected: list[list[int]]
-    typed: int
-    judged: int
 
 
 def choose(pairs: Sequence[Pair], settings: ListSettings) -> Chosen:
@@ -87,7 +95,7 @@ def choose(pairs: Sequence[Pair], settings: ListSettings) -> Chosen:
     for pair in pairs:
         by_question[pair.source][pair.query].append(pair)
     chosen: list[list[Pair]] = []
-    for source, count in sorted(settings.questions.items(), key=lambda item: item[0] not in TYPED):
+    for source, count in settings.questions.items():
         questions = list(by_question[source].values())
         places = generator.permutation(len(questions))[:count]
         chosen.extend(questions[place] for place in places)
@@ -98,43 +106,17 @@ def choose(pairs: Sequence[Pair], settings: ListSettings) -> Chosen:
 
     answers = [sorted({place_of(pair.positive) for pair in group}) for group in chosen]
     rejected = [sorted({place_of(text) for pair in group for text in pair.negatives[:_REJECTED]}) for group in chosen]
-    typed = sum(group[0].source in TYPED for group in chosen)
     return Chosen(
-        [group[0].query for group in chosen], list(places_of), answers, rejected, typed=typed, judged=len(chosen)
+        [group[0].query for group in chosen], [group[0].source for group in chosen], list(places_of), answers, rejected
     )
 
 
-# Sources whose questions people typed into a search engine.
-TYPED = ("boolq_dev", "clapnq_train")
 # Judged negatives taken for a question at most: they all come from one article.
 _REJECTED = 4
 
 
-def joined(chosen: Chosen, written: Sequence[tuple[str, Sequence[str]]]) -> Chosen:
-    """Add questions with the passages that were written for them, which nobody has judged."""
-    passages, own = list(chosen.passages), []
-    for _, texts in written:
-        own.append(list(range(len(passages), len(passages) + len(texts))))
-        passages.extend(texts)
-    return Chosen(
-        [*chosen.questions, *(question for question, _ in written)],
-        passages,
-        [*chosen.answers, *own],
-        [*chosen.rejected, *([] for _ in written)],
-        typed=chosen.typed,
-        judged=chosen.judged,
-    )
-
-
-def mine(chosen: Chosen, settings: ListSettings, tokenizer: TextTokenizer, bi_encoder: Path, device: str) -> Lists:
+def mine(chosen: Chosen, settings: ListSettings, tokenizer: TextTokenizer, encoder: BiEncoder) -> Lists:
     """Fill a list for each question: its answer, near candidates of two first stages, middling and random ones.
-
-    Args:
-        chosen: The questions and passages.
-        settings: What a list holds.
-        tokenizer: The student's.
-        bi_encoder: The folder of a BERT that embeds by the mean of its states; it finds what is near in meaning.
-        device: Where it runs.
 
     Raises:
         InvalidValueError: If the pool has fewer passages than a list, and the answers beside it, need.
@@ -143,29 +125,40 @@ def mine(chosen: Chosen, settings: ListSettings, tokenizer: TextTokenizer, bi_en
     if len(chosen.passages) < needed:
         raise InvalidValueError(f"Lists of {settings.size} need {needed} passages, got {len(chosen.passages)}.")
     generator = np.random.default_rng(settings.seed)
-    queries = _ids(tokenizer, chosen.questions, settings.query_tokens)
-    documents = _ids(tokenizer, chosen.passages, settings.document_tokens)
-    texts = Texts(queries, device), Texts(documents, device)
-    by_meaning = near_in_meaning(*texts, bi_encoder, min(settings.middle_depth, len(documents)))
-    by_words = near_in_words(*texts, min(settings.near_depth + _SPARE, len(documents)))
+    passages = [Passage(str(place), "", text) for place, text in enumerate(chosen.passages)]
+    questions = {str(place): text for place, text in enumerate(chosen.questions)}
+    by_words = retrieve_with_bm25(Dataset("pool", {each.id: each for each in passages}, questions, {}, None), 30)
+    pool, vectors = encoder.encode(chosen.passages), encoder.encode(chosen.questions)
     members = np.empty((len(chosen.questions), settings.size), dtype=np.int32)
     answers = np.zeros(members.shape, dtype=np.bool_)
-    for row in range(len(members)):
-        members[row], answers[row] = _fill(row, chosen, settings, by_meaning[row], by_words[row], generator)
-    return Lists(queries, documents, members, answers)
-
-
-# Candidates beyond the depth, in place of those that answer.
-_SPARE = 8
+    cosines = np.zeros(members.shape, dtype=np.float16)
+    for row, vector in enumerate(vectors):
+        similar = pool @ vector
+        by_meaning = np.argsort(-similar)[: settings.middle_depth].tolist()
+        words = [int(place) for place in by_words[str(row)]]
+        members[row], answers[row] = _fill(row, chosen, settings, by_meaning, words, generator)
+        cosines[row] = similar[members[row]]
+    return Lists(
+        _ids(tokenizer, chosen.questions, settings.query_tokens),
+        _ids(tokenizer, chosen.passages, settings.document_tokens),
+        members,
+        answers,
+        cosines,
+        np.array(chosen.sources),
+    )
 
 
 def _fill(
-    row: int, chosen: Chosen, settings: ListSettings, meaning: Places, words: Places, generator: np.random.Generator
+    row: int,
+    chosen: Chosen,
+    settings: ListSettings,
+    by_meaning: list[int],
+    by_words: list[int],
+    generator: np.random.Generator,
 ) -> tuple[list[int], list[bool]]:
     answers = chosen.answers[row]
     taken = [int(generator.choice(answers))]
     excluded = set(answers)
-    by_meaning, by_words = meaning.tolist(), words.tolist()
 
     def take(places: Sequence[int], count: int) -> None:
         free = [place for place in places if place not in excluded]
@@ -173,24 +166,22 @@ def _fill(
         taken.extend(drawn)
         excluded.update(drawn)
 
-    if row >= chosen.judged:  # What was written for a question is no answer yet: all of it may be a candidate.
-        excluded = set(taken)
     # What the bi-encoder already ranks below the answer teaches nothing: the nearest ones come first.
     take(chosen.rejected[row] + by_meaning[: settings.near_depth], settings.near)
     take(by_words[: settings.near_depth], settings.near)
     take(by_meaning[settings.near_depth :], settings.middle)
     while len(taken) < settings.size:
         take([int(generator.integers(len(chosen.passages)))], 1)
-    return taken, [row < chosen.judged and place in answers for place in taken]
+    return taken, [place in answers for place in taken]
 
 
-def _ids(tokenizer: TextTokenizer, texts: Sequence[str], limit: int) -> list[Ids]:
+def _ids(tokenizer: TextTokenizer, texts: Sequence[str], limit: int) -> list[NDArray[np.uint16]]:
     return [np.array(each.ids[:limit], dtype=np.uint16) for each in tokenizer.encode(texts, enough=limit)]
 
 
-def _packed(name: str, rows: list[Ids]) -> dict[str, Any]:
+def _packed(name: str, rows: list[NDArray[np.uint16]]) -> dict[str, Any]:
     return {name: np.concatenate(rows), f"{name}_ends": np.cumsum([len(row) for row in rows])}
 
 
-def _unpacked(values: Ids, ends: NDArray[np.int64]) -> list[Ids]:
+def _unpacked(values: NDArray[np.uint16], ends: NDArray[np.int64]) -> list[NDArray[np.uint16]]:
     return np.split(values, ends[:-1])

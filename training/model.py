@@ -1,6 +1,5 @@
 """The embedded cross-encoder in PyTorch: two texts side by side, that look across in the upper layers."""
 
-from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ class GatedCrossEncoder(nn.Module):
         # torch types every attribute of a module as one of two things; these are modules.
         self.emb: Any = bert.embeddings
         self.layers: Any = bert.encoder.layer
-        self.gate = nn.Parameter(torch.full((GATED, 2, HEADS), -3.0))  # [layer, (query sees, document sees), head]
+        self.gate = nn.Parameter(torch.full((GATED, 2, HEADS), -2.0))  # [layer, (query sees, document sees), head]
         self.scale = nn.Parameter(torch.zeros(()))
         self.late = nn.Parameter(torch.zeros(()))
         self.middle = nn.Parameter(torch.zeros(()))
@@ -61,11 +60,9 @@ class GatedCrossEncoder(nn.Module):
         self.rarity = nn.Parameter(torch.zeros(()))  # 0: every piece of a query counts alike; 1: by its idf
         self.log_idf: Tensor
         self.register_buffer("log_idf", torch.zeros(VOCABULARY))
-        self.projection = nn.Linear(WIDTH, WIDTH, bias=False)  # the space that cosines are taken in
         self.token_weight = nn.Linear(WIDTH, 1)
         self.head_in = nn.Linear(4 * WIDTH + 6, 128)
         self.head_out = nn.Linear(128, 1)
-        nn.init.eye_(self.projection.weight)
         for zero in (self.token_weight, self.head_out):
             nn.init.zeros_(zero.weight)
             nn.init.zeros_(zero.bias)
@@ -103,11 +100,10 @@ class GatedCrossEncoder(nn.Module):
         query = ((segment_ids == 0) & (attention_mask == 1)).float()
         document = ((segment_ids == 1) & (attention_mask == 1)).float()
         words = ((input_ids != CLS) & (input_ids != SEP)).float()
-        projected = self.projection(states)
-        u, v = mean_of(projected, query), mean_of(projected, document)
+        u, v = _mean(states, query), _mean(states, document)
         cosine = (u * v).sum(-1)
-        best, best_below = best_cosines(projected, document), best_cosines(below, document)
-        found, length = found_counts(input_ids, document * words)
+        best, best_below = _best(states, document), _best(below, document)
+        found, length = _found(input_ids, document * words)
         importance = self.token_weight(states.float()).squeeze(-1) + self.rarity * self.log_idf[input_ids]
         # A query without words (all of them control tokens) still has weights that sum to 1.
         weight = torch.softmax(importance + (1.0 - query * words) * _SHUT, -1)
@@ -149,14 +145,6 @@ class GatedCrossEncoder(nn.Module):
         return model.eval()
 
     @classmethod
-    def averaged(cls, models: Sequence["GatedCrossEncoder"]) -> "GatedCrossEncoder":
-        """The mean of the weights of models that began as one (Wortsman et al., "Model soups", ICML 2022)."""
-        model = cls()
-        tensors = [each.state_dict() for each in models]
-        model.load_state_dict({name: sum(each[name] for each in tensors) / len(models) for name in tensors[0]})
-        return model.eval()
-
-    @classmethod
     def from_bi_encoder(cls, folder: Path, log_idf: Tensor) -> "GatedCrossEncoder":
         """Start at a bi-encoder: all-MiniLM-L6-v2's weights, and a score made of its own cosines.
 
@@ -170,7 +158,7 @@ class GatedCrossEncoder(nn.Module):
         model.layers.load_state_dict(bert.encoder.layer.state_dict())
         model.log_idf.copy_(log_idf)
         with torch.no_grad():
-            for parameter, value in ((model.scale, 10.0), (model.late, 20.0), (model.exact, 1.0), (model.rarity, 0.5)):
+            for parameter, value in ((model.scale, 10.0), (model.late, 10.0), (model.exact, 1.0), (model.rarity, 0.5)):
                 parameter.fill_(value)
         return model.eval()
 
@@ -202,20 +190,19 @@ def _layer(layer: Any, states: Tensor, gate: Tensor, segments: Tensor, mask: Ten
     return result
 
 
-def mean_of(states: Tensor, mask: Tensor) -> Tensor:
-    """The unit vector of the mean of the states that a mask of ones and zeros leaves."""
+def _mean(states: Tensor, mask: Tensor) -> Tensor:
     total = (states.float() * mask[..., None]).sum(1)
     return functional.normalize(total / mask.sum(1, keepdim=True), dim=-1)
 
 
-def best_cosines(states: Tensor, document: Tensor) -> Tensor:
+def _best(states: Tensor, document: Tensor) -> Tensor:
     """For each piece the best cosine among the document's."""
     pieces = functional.normalize(states, dim=-1)
     cosines = pieces @ pieces.transpose(1, 2)
     return cosines.float().masked_fill(document[:, None, :] == 0, -1.0).amax(-1)
 
 
-def found_counts(input_ids: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+def _found(input_ids: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
     """BM25's saturated count of each piece among the document's words, and how many those are."""
     same = (input_ids[:, :, None] == input_ids[:, None, :]).float()
     count = (same * words[:, None, :]).sum(-1)

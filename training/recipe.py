@@ -3,8 +3,6 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
@@ -14,25 +12,25 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from rerank_plugins.loading.folder import EMBEDDED_FOLDER, EMBEDDED_NAME
-from rerank_plugins.retrieval.embedding import packaged_minilm
+from rerank_plugins.retrieval.embedding import BiEncoder, packaged_minilm
 from rerank_plugins.scoring.tokenization import TextTokenizer, load_tokenizer
 from training.batches import Pairs, Texts, logits_of
 from training.calibrate import fit_platt
 from training.development import DevelopmentSet, measure, read_development_sets
 from training.export import export_fp32, export_int8
-from training.lists import Chosen, Lists, choose, joined, mine
+from training.lists import Lists, choose, mine
 from training.model import VOCABULARY, GatedCrossEncoder
 from training.pairs import Judged, read_pairs
-from training.settings import BranchSettings, Settings
+from training.settings import Settings, StageSettings
 from training.targets import Floats, log_idf, targets
-from training.teacher import Teacher, fetch_teacher
+from training.teacher import Teacher, fetch_teacher, score
 from training.train import Progress, Run, half_layers
-from training.writer import Writer
-from training.written import Written, write_texts
 
 console = Console(highlight=False)
-# Questions of each development set that a run is watched by, and steps between two lines about it.
-_WATCHED, _STEPS_A_LINE = 100, 10
+# Lists that the untrained model scores between two saves.
+_SAVED_EACH = 200
+# Questions of each development set that a run is watched by, and how often in a stage.
+_WATCHED, _LOOKS = 100, 2
 
 
 def _digest(settings: object) -> str:
@@ -58,50 +56,23 @@ class Recipe:
 
     def __init__(self, settings: Settings, data: Path, work: Path, *, device: str) -> None:
         self._settings, self._data, self._device = settings, data, device
-        # Other settings for texts and lists make other lists: nothing of theirs may be taken for these.
-        self._work = work / _digest((settings.lists, settings.written))
+        # Other settings for the lists make other lists: nothing of theirs may be taken for these.
+        self._work = work / _digest(settings.lists)
         self._work.mkdir(parents=True, exist_ok=True)
         self.tokenizer: TextTokenizer = load_tokenizer(EMBEDDED_NAME, EMBEDDED_FOLDER)
 
     @cached_property
-    def chosen(self) -> Chosen:
-        """Questions and passages from the pairs, without what stands in a judged collection."""
-        file = self._work / "texts.json"
-        if not file.is_file():
-            pairs = read_pairs(self._data / "train" / "pairs_en.jsonl.gz")
-            kept = list(self._judged.strip(pairs))
-            console.print(f"{len(kept):,} of {len(pairs):,} pairs are in no collection that the model is judged on")
-            file.write_text(json.dumps(asdict(choose(kept, self._settings.lists))), "utf-8")
-        return Chosen(**json.loads(file.read_text("utf-8")))
-
-    @cached_property
-    def _judged(self) -> Judged:
-        return Judged(sorted(folder for folder in (self._data / "eval").iterdir() if folder.is_dir()))
-
-    @cached_property
-    def written(self) -> list[Written]:
-        """Questions and passages that a small language model wrote."""
-        file = self._work / "written.json"
-        if not file.is_file():
-            writer = Writer.packaged(device=self._device)
-
-            def write(prompts: Sequence[str], tokens: int, temperature: float, seed: int) -> list[str]:
-                console.print(f"writing {len(prompts):,} texts")
-                return writer.write(prompts, tokens=tokens, temperature=temperature, seed=seed)
-
-            texts = write_texts(write, self.chosen.questions[: self.chosen.typed], self._judged, self._settings.written)
-            file.write_text(json.dumps(texts), "utf-8")
-        texts = [(question, passages) for question, passages in json.loads(file.read_text("utf-8"))]
-        console.print(f"{len(texts):,} written questions, {sum(len(passages) for _, passages in texts):,} passages")
-        return texts
-
-    @cached_property
     def lists(self) -> Lists:
-        """Questions with their candidate lists."""
+        """Questions with their candidate lists, mined from the pairs."""
         file = self._work / "lists.npz"
         if not file.is_file():
-            chosen = joined(self.chosen, self.written)
-            mine(chosen, self._settings.lists, self.tokenizer, packaged_minilm(), self._device).save(file)
+            pairs = read_pairs(self._data / "train" / "pairs_en.jsonl.gz")
+            judged = Judged(sorted(folder for folder in (self._data / "eval").iterdir() if folder.is_dir()))
+            kept = list(judged.strip(pairs))
+            console.print(f"{len(kept):,} of {len(pairs):,} pairs are in no collection that the model is judged on")
+            chosen = choose(kept, self._settings.lists)
+            (self._work / "texts.json").write_text(json.dumps([chosen.questions, chosen.passages]), "utf-8")
+            mine(chosen, self._settings.lists, self.tokenizer, BiEncoder()).save(file)
         return Lists.load(file)
 
     @cached_property
@@ -111,16 +82,39 @@ class Recipe:
 
     @cached_property
     def teacher(self) -> NDArray[np.float16]:
-        """The teacher's scores of every list, of shape (lists, size, 3)."""
-        settings = self._settings.teacher
-        file = self._work / f"teacher-{_digest((settings.gate, settings.gated))}.npy"
+        """The teacher's scores of every list, of shape (lists, size, 2)."""
+        file = self._work / "teacher.npy"
         if not file.is_file():
-            weights = fetch_teacher(self._work.parent)
-            teacher = Teacher(weights, gate=settings.gate, gated=settings.gated, device=self._device)
-            idf = torch.from_numpy(self.log_idf).to(self._device)
-            _save(file, teacher.score(self.pairs, self.lists.members, idf))
+            lists, states = self.lists, self._work / "states"
+            texts = json.loads((self._work / "texts.json").read_text("utf-8"))
+            limit = self._settings.lists.document_tokens
+            teacher = Teacher(fetch_teacher(self._work.parent), max_length=limit, device=self._device)
+            states.mkdir(exist_ok=True)
+            queries, documents = (
+                teacher.encode(each, states / f"{name}.npy")
+                for name, each in zip(("queries", "documents"), texts, strict=True)
+            )
+            _save(file, score(queries, documents, lists.members))
+            shutil.rmtree(states)  # gigabytes, and only needed for the scores
         scores: NDArray[np.float16] = np.load(file, allow_pickle=False)
         return scores
+
+    @cached_property
+    def start_logits(self) -> NDArray[np.float16]:
+        """The untrained model's logits, of shape (lists, size); NaN for the lists that no stage trains on."""
+        file = self._work / "start.npy"
+        logits = np.load(file) if file.is_file() else np.full(self.lists.members.shape, np.nan, dtype=np.float16)
+        wanted = self._trained_on[: sum(stage.lists for stage in self._settings.stages.values())]
+        missing = wanted[np.isnan(logits[wanted]).any(1)]
+        if not len(missing):
+            return logits
+        model = half_layers(self.start.to(self._device))
+        for begin in range(0, len(missing), _SAVED_EACH):
+            rows = missing[begin : begin + _SAVED_EACH]
+            logits[rows] = self._logits(model, rows)
+            _save(file, logits)
+            console.print(f"the untrained model has scored {begin + len(rows):,} of {len(missing):,} lists")
+        return logits
 
     @cached_property
     def log_idf(self) -> Floats:
@@ -140,62 +134,59 @@ class Recipe:
         return read_development_sets(self._data / "eval", runs, questions=_WATCHED, seed=seed)
 
     @cached_property
-    def held_out(self) -> NDArray[np.int64]:
-        """Judged lists that are not trained on."""
-        judged = np.flatnonzero(self.lists.answers.any(1))
-        return np.random.default_rng(self._settings.seed).permutation(judged)[: self._settings.held_out]
+    def rows(self) -> NDArray[np.int64]:
+        """The lists in a random order: those to train on first, the held-out ones last."""
+        return np.random.default_rng(self._settings.seed).permutation(len(self.lists.members))
+
+    @property
+    def _trained_on(self) -> NDArray[np.int64]:
+        return self.rows[: -self._settings.held_out]
 
     def train(self) -> GatedCrossEncoder:
-        """Train the branches, and average their weights."""
-        return GatedCrossEncoder.averaged([self._train(*each) for each in self._settings.branches.items()])
+        """Run the stages one after another."""
+        model, begin = self.start, 0
+        before: list[object] = [self._settings.seed, self._settings.held_out]
+        for name, stage in self._settings.stages.items():
+            before.append(stage)
+            model = self._stage(f"{name}-{_digest(before)}", stage, model, begin)
+            begin += stage.lists
+        return model
 
-    def _train(self, name: str, branch: BranchSettings) -> GatedCrossEncoder:
-        folder = (
-            self._work
-            / f"{name}-{_digest((self._settings.seed, self._settings.held_out, self._settings.teacher, branch))}"
-        )
+    def _stage(self, name: str, stage: StageSettings, model: GatedCrossEncoder, begin: int) -> GatedCrossEncoder:
+        folder = self._work / name
         result = folder / "trained.safetensors"
         if result.is_file():
             return GatedCrossEncoder.load(result)
         folder.mkdir(exist_ok=True)
-        rows = self._rows(branch)
-        logits = self.teacher.astype(np.float32) @ np.array(self._settings.teacher.weights, dtype=np.float32)
-        if branch.start_weight:
-            own = rows[: branch.steps * branch.per_step]
-            logits[own] += branch.start_weight * self._logits(half_layers(self.start), own)
-        wanted = targets(logits, self.lists.answers, label_weight=branch.label_weight)
-        run = Run(self.start, branch, self.pairs, self.lists.members, wanted, rows, folder, device=self._device)
+        wanted = targets(self.teacher, self.start_logits, self.lists.answers, label_weight=stage.label_weight)
+        rows = np.roll(self._trained_on, -begin)
+        run = Run(model, stage, self.pairs, self.lists.members, wanted, rows, folder, device=self._device)
         losses: list[float] = []
 
         def watch(progress: Progress) -> None:
             losses.append(progress.loss)
-            if progress.step % _STEPS_A_LINE == 0:
+            if progress.step % 10 == 0:
                 recent = np.mean(losses[-100:])
                 console.print(f"{name} {progress.step}/{progress.steps}: loss {recent:.4f}, {progress.seconds:.0f} s")
+            if progress.step % max(1, progress.steps // _LOOKS) == 0:
+                self.report(f"{name} {progress.step}", run.averaged())
 
-        console.print(f"{name}: {branch}, from step {run.step}")
+        console.print(f"{name}: {stage}, from step {run.step}")
         final = run.run(watch)
         final.save(result)
-        self.report(name, final)
         return final
-
-    def _rows(self, branch: BranchSettings) -> NDArray[np.int64]:
-        """The lists of a branch, in a random order, without the held-out ones."""
-        judged = self.lists.answers.any(1)
-        others = np.setdiff1d(np.flatnonzero(judged if branch.lists == "judged" else ~judged), self.held_out)
-        return np.random.default_rng(self._settings.seed).permutation(others)
 
     def _logits(self, model: GatedCrossEncoder, rows: NDArray[np.int64]) -> Floats:
         """A model's logits of some lists, of shape (lists, size)."""
         documents = self.lists.members[rows].astype(np.int64)
-        queries = np.repeat(rows, documents.shape[1])
-        logits = logits_of(model.to(self._device), self.pairs, queries, documents.ravel())
+        logits = logits_of(model, self.pairs, np.repeat(rows, documents.shape[1]), documents.ravel())
         return logits.reshape(documents.shape)
 
     def calibrated(self, model: GatedCrossEncoder) -> GatedCrossEncoder:
         """Fold scale and offset into a model, fitted on the held-out lists."""
-        logits = self._logits(model, self.held_out).ravel().astype(float)
-        a, b = fit_platt(logits, self.lists.answers[self.held_out].ravel())
+        held_out = self.rows[-self._settings.held_out :]
+        logits = self._logits(model.to(self._device), held_out).ravel().astype(float)
+        a, b = fit_platt(logits, self.lists.answers[held_out].ravel())
         console.print(f"scale and offset, fitted on {len(logits):,} held-out pairs: {a:.3f}, {b:+.3f}")
         return model.scaled(a, b)
 

@@ -42,61 +42,25 @@ class ListSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenSettings:
-    """How much a language model writes.
+class StageSettings:
+    """One stage of training.
 
     Attributes:
-        prompts: Beginnings of searches that it goes on from.
-        questions: Questions kept at most.
-        passages: Passages written for each.
-        seed: Of all draws.
-    """
-
-    prompts: int
-    questions: int
-    passages: int
-    seed: int
-
-
-@dataclass(frozen=True, slots=True)
-class TeacherSettings:
-    """How the teacher looks across, and what its scores weigh.
-
-    Attributes:
-        gate: What is added to the attention logits between the two texts.
-        gated: How many of its upper layers look across.
-        weights: Of its cosine, its late interaction, and exact words.
-    """
-
-    gate: float
-    gated: int
-    weights: tuple[float, float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class BranchSettings:
-    """One way to train the start; the weights of all branches are averaged.
-
-    Attributes:
-        lists: "judged", those whose answers somebody judged, or "written", those about what a language model wrote.
-        steps: Steps of the optimiser.
-        per_step: Lists that a step sees.
-        layers: How many of the upper layers it trains.
+        lists: How many lists it sees.
+        layers: How many of the upper layers it trains; 0 for the gates and the scoring alone.
+        lists_per_step: Lists between two steps of the optimiser.
         learning_rate: Of the layers.
         scoring_rate: Of the gates and the scoring.
-        label_weight: The share of the loss that comes from the labels, where there are any; the rest is the teacher's.
-        start_weight: What the start's own logit weighs beside the teacher's scores.
+        label_weight: The share of the loss that comes from the labels; the rest comes from the teacher and the start.
         average_from: From which share of the steps on the weights are averaged.
     """
 
-    lists: str
-    steps: int
-    per_step: int
+    lists: int
     layers: int
+    lists_per_step: int
     learning_rate: float
     scoring_rate: float
     label_weight: float
-    start_weight: float
     average_from: float
 
 
@@ -106,17 +70,13 @@ class Settings:
 
     Attributes:
         lists: What the candidate lists are made of.
-        written: What a language model writes for them.
-        teacher: How they are scored.
-        branches: The ways in which the start is trained, by name.
+        stages: The stages of training by name, in their order.
         held_out: Lists that are not trained on; scale and offset are fitted on them.
         seed: The order of the lists.
     """
 
     lists: ListSettings
-    written: WrittenSettings
-    teacher: TeacherSettings
-    branches: dict[str, BranchSettings]
+    stages: dict[str, StageSettings]
     held_out: int
     seed: int
 
@@ -133,9 +93,7 @@ def read_settings(file: Path = FILE) -> Settings:
     values = tomllib.loads(file.read_text("utf-8"))
     try:
         lists = ListSettings(**values.pop("lists"))
-        written = WrittenSettings(**values.pop("written"))
-        teacher = TeacherSettings(**values.pop("teacher"))
-        branches = {name: BranchSettings(**branch) for name, branch in values.pop("branches").items()}
-        return Settings(lists=lists, written=written, teacher=teacher, branches=branches, **values)
+        stages = {name: StageSettings(**stage) for name, stage in values.pop("stages").items()}
+        return Settings(lists=lists, stages=stages, **values)
     except (KeyError, TypeError) as error:
         raise InvalidValueError(f"'{file}' is not what the recipe needs: {error}.") from None

@@ -1,4 +1,4 @@
-"""Train one branch: the upper layers, the gates and the scoring, on lists, with checkpoints."""
+"""Train one stage: the upper layers, the gates and the scoring, on lists, with checkpoints."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,17 +15,14 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from training.batches import Pairs
 from training.model import LAYERS, GatedCrossEncoder
-from training.settings import BranchSettings
+from training.settings import StageSettings
 from training.targets import Floats
 
+_BUDGET = {"cpu": 8192, "cuda": 65_536}
 _WARM_UP = 0.05
 _CLIP = 1.0
-# What learns at the rate of the layers, by how the names begin.
-_LAYERS = ("layers.", "projection.")
 # How fast the matrices of the scoring learn beside its single numbers and the gates.
 _MATRIX_RATE = 0.01
-
-_BUDGET = {"cpu": 8192, "cuda": 65_536}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +36,18 @@ class Progress:
 
 
 class Run:
-    """One branch of training, from a start to averaged weights.
+    """One stage of training, from a start to averaged weights.
 
     The forward and backward passes run on a copy in bfloat16 and the optimiser on the weights in float32, since
     steps of 1e-5 are lost in bfloat16.
 
     Args:
         model: The start, in float32. It is trained in place.
-        branch: How long, how much of it, and how fast.
+        stage: How long, how much of it, and how fast.
         pairs: The texts of the lists.
         members: The documents of each list, of shape (lists, size).
         targets: What each list's scores should look like, of the same shape.
-        rows: The lists to train on, in their order; they begin anew where the branch wants more.
+        rows: The lists to train on, in their order; they begin anew where the stage wants more.
         folder: Where the checkpoint is kept; a run that finds one there goes on from it.
         device: "cpu" or "cuda".
         checkpoint_seconds: How often a checkpoint is written.
@@ -59,7 +56,7 @@ class Run:
     def __init__(
         self,
         model: GatedCrossEncoder,
-        branch: BranchSettings,
+        stage: StageSettings,
         pairs: Pairs,
         members: NDArray[np.int32],
         targets: Floats,
@@ -69,14 +66,14 @@ class Run:
         device: str,
         checkpoint_seconds: float = 120.0,
     ) -> None:
-        self._branch, self._pairs, self._device = branch, pairs, device
+        self._stage, self._pairs, self._device = stage, pairs, device
         self._members, self._targets, self._rows = members.astype(np.int64), targets, rows
-        self.model = _freeze(model.to(device), branch.layers)
+        self.model = _freeze(model.to(device), stage.layers)
         self._working = half_layers(model)
         self._checkpoint_seconds = checkpoint_seconds
         self._checkpoint = folder / "checkpoint.pt"
-        self._optimizer = torch.optim.AdamW(_groups(self.model, branch), weight_decay=0.0, betas=(0.9, 0.98))
-        self.steps = branch.steps
+        self._optimizer = torch.optim.AdamW(_groups(self.model, stage), weight_decay=0.0, betas=(0.9, 0.98))
+        self.steps = stage.lists // stage.lists_per_step
         self._schedule = LambdaLR(self._optimizer, self._rate)
         self.average = {name: torch.zeros_like(each) for name, each in _trained(self.model)}
         self._averaged, self.step, self.seconds = 0, 0, 0.0
@@ -91,7 +88,7 @@ class Run:
             started = time.monotonic()
             loss = self._step()
             self.step += 1
-            if self.step > self._branch.average_from * self.steps:
+            if self.step > self._stage.average_from * self.steps:
                 self._averaged += 1
                 for name, parameter in _trained(self.model):
                     self.average[name] += (parameter.detach() - self.average[name]) / self._averaged
@@ -111,7 +108,7 @@ class Run:
         return model.eval()
 
     def _step(self) -> float:
-        places = np.arange(self._branch.per_step) + self.step * self._branch.per_step
+        places = np.arange(self._stage.lists_per_step) + self.step * self._stage.lists_per_step
         chosen = self._rows[places % len(self._rows)]
         members = self._members[chosen]
         queries = np.repeat(chosen, members.shape[1])
@@ -170,7 +167,6 @@ def half_layers(model: GatedCrossEncoder) -> GatedCrossEncoder:
     copy = deepcopy(model)
     copy.emb.bfloat16()
     copy.layers.bfloat16()
-    copy.projection.bfloat16()
     return copy.eval()
 
 
@@ -187,12 +183,12 @@ def _trained(model: GatedCrossEncoder) -> Iterator[tuple[str, nn.Parameter]]:
     return ((name, each) for name, each in model.named_parameters() if each.requires_grad)
 
 
-def _groups(model: GatedCrossEncoder, branch: BranchSettings) -> list[dict[str, object]]:
-    layers = [each for name, each in _trained(model) if name.startswith(_LAYERS)]
+def _groups(model: GatedCrossEncoder, stage: StageSettings) -> list[dict[str, object]]:
+    layers = [each for name, each in _trained(model) if name.startswith("layers.")]
     matrices = [each for name, each in _trained(model) if name.startswith(("head", "token_weight"))]
-    numbers = [each for name, each in _trained(model) if not name.startswith((*_LAYERS, "head", "token_weight"))]
+    numbers = [each for name, each in _trained(model) if not name.startswith(("layers.", "head", "token_weight"))]
     groups: list[dict[str, object]] = [
-        {"params": numbers, "lr": branch.scoring_rate},
-        {"params": matrices, "lr": branch.scoring_rate * _MATRIX_RATE},
+        {"params": numbers, "lr": stage.scoring_rate},
+        {"params": matrices, "lr": stage.scoring_rate * _MATRIX_RATE},
     ]
-    return [*groups, {"params": layers, "lr": branch.learning_rate}] if layers else groups
+    return [*groups, {"params": layers, "lr": stage.learning_rate}] if layers else groups

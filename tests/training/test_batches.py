@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-import torch
 
-from training.batches import Pairs, Texts, like_lengths
+from training.batches import Pairs, Texts
 from training.model import CLS, SEP
 
 QUERIES = [np.array([11, 12], dtype=np.uint16), np.array([13], dtype=np.uint16)]
@@ -25,19 +24,8 @@ def test_a_pair_is_both_texts_with_positions_and_segments_of_their_own(pairs: Pa
     assert mask == [[1] * 9 + [0], [1] * 5 + [0] * 5]
 
 
-def test_a_text_read_alone_stands_between_its_special_tokens() -> None:
-    ids, mask = Texts(DOCUMENTS, "cpu").alone(torch.tensor([0, 1]))
-    assert ids.tolist() == [[CLS, 21, 22, 23, SEP, 0, 0, 0], [CLS, SEP, 0, 0, 0, 0, 0, 0]]
-    assert mask.sum(1).tolist() == [5, 2]
-
-
 def test_batches_hold_every_pair_once_and_no_more_tokens_than_told(pairs: Pairs) -> None:
     queries, documents = np.array([0, 1, 0, 1, 1]), np.array([0, 0, 1, 1, 0])
     made = list(pairs.batches(queries, documents, budget=32))
     assert sorted(place for places, _ in made for place in places) == list(range(5))
     assert all(ids.numel() <= 32 for _, (ids, *_) in made)
-
-
-def test_texts_of_like_length_come_together() -> None:
-    lengths = np.array([5, 40, 6, 41])
-    assert [places.tolist() for places in like_lengths(lengths, budget=96)] == [[3, 1], [2, 0]]

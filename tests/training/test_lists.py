@@ -7,9 +7,9 @@ import pytest
 
 from rerank_plugins import InvalidValueError
 from rerank_plugins.loading.folder import EMBEDDED_FOLDER, EMBEDDED_NAME
-from rerank_plugins.retrieval.embedding import packaged_minilm
+from rerank_plugins.retrieval.embedding import BiEncoder
 from rerank_plugins.scoring.tokenization import load_tokenizer
-from training.lists import Lists, choose, joined, mine
+from training.lists import Lists, choose, mine
 from training.pairs import Pair
 from training.settings import FILE, ListSettings, read_settings
 
@@ -35,13 +35,12 @@ PAIRS = [
 @pytest.fixture(scope="module")
 def lists() -> Lists:
     chosen = choose(PAIRS, SETTINGS)
-    return mine(chosen, SETTINGS, load_tokenizer(EMBEDDED_NAME, EMBEDDED_FOLDER), packaged_minilm(), "cpu")
+    return mine(chosen, SETTINGS, load_tokenizer(EMBEDDED_NAME, EMBEDDED_FOLDER), BiEncoder())
 
 
 def test_choose_takes_so_many_questions_of_each_source_and_all_their_answers() -> None:
     chosen = choose(PAIRS, SETTINGS)
-    assert len(chosen.questions) == 8
-    assert chosen.questions[-1] == "who played the violin"
+    assert chosen.sources == ["web"] * 7 + ["books"]
     assert len(set(chosen.questions)) == 8
     for question, answers in zip(chosen.questions, chosen.answers, strict=True):
         wanted = {pair.positive for pair in PAIRS if pair.query == question}
@@ -57,24 +56,19 @@ def test_a_list_holds_its_answer_and_no_document_twice(lists: Lists) -> None:
 def test_a_pool_that_is_too_small_is_refused() -> None:
     chosen = choose(PAIRS[:3], SETTINGS)
     with pytest.raises(InvalidValueError, match="Lists of 7 need 7 passages, got 3"):
-        mine(chosen, SETTINGS, load_tokenizer(EMBEDDED_NAME, EMBEDDED_FOLDER), packaged_minilm(), "cpu")
+        mine(chosen, SETTINGS, load_tokenizer(EMBEDDED_NAME, EMBEDDED_FOLDER), BiEncoder())
 
 
-def test_texts_are_cut(lists: Lists) -> None:
+def test_texts_are_cut_and_cosines_are_those_of_the_members(lists: Lists) -> None:
     assert max(map(len, lists.documents)) == SETTINGS.document_tokens
-
-
-def test_what_was_written_for_a_question_comes_into_its_list_and_is_no_answer() -> None:
-    chosen = joined(choose(PAIRS, SETTINGS), [("what is a comet", ["A comet is made of ice.", "Comets have a tail."])])
-    made = mine(chosen, SETTINGS, load_tokenizer(EMBEDDED_NAME, EMBEDDED_FOLDER), packaged_minilm(), "cpu")
-    assert chosen.passages[made.members[-1, 0]] in ("A comet is made of ice.", "Comets have a tail.")
-    assert not made.answers[-1].any()
-    assert made.answers[:-1].sum(1).tolist() == [1] * 8
+    assert lists.cosines.shape == lists.members.shape
+    assert np.all(np.abs(lists.cosines) <= 1.0)
+    assert lists.cosines[lists.answers].mean() > lists.cosines[~lists.answers].mean()
 
 
 def test_the_draw_is_the_same_every_time(lists: Lists) -> None:
     chosen = choose(PAIRS, SETTINGS)
-    again = mine(chosen, SETTINGS, load_tokenizer(EMBEDDED_NAME, EMBEDDED_FOLDER), packaged_minilm(), "cpu")
+    again = mine(chosen, SETTINGS, load_tokenizer(EMBEDDED_NAME, EMBEDDED_FOLDER), BiEncoder())
     assert again.members.tolist() == lists.members.tolist()
 
 
@@ -83,14 +77,14 @@ def test_lists_are_read_as_they_were_written(lists: Lists, tmp_path: Path) -> No
     read = Lists.load(tmp_path / "lists.npz")
     assert [row.tolist() for row in read.documents] == [row.tolist() for row in lists.documents]
     assert [row.tolist() for row in read.queries] == [row.tolist() for row in lists.queries]
-    for name in ("members", "answers"):
+    for name in ("members", "answers", "cosines", "sources"):
         assert np.array_equal(getattr(read, name), getattr(lists, name))
 
 
 def test_the_settings_of_the_recipe_are_whole() -> None:
     settings = read_settings()
-    assert settings.lists.size == 10
-    assert all(branch.lists in ("judged", "written") for branch in settings.branches.values())
+    assert settings.lists.size == 12
+    assert list(settings.stages) == ["scoring", "layers"]
 
 
 @pytest.mark.parametrize(("line", "with_"), [("seed = 0", ""), ("seed = 0", "seed = 0\nsead = 1")])
