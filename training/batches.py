@@ -36,9 +36,6 @@ class Texts:
         self._lengths = torch.from_numpy(self.lengths).to(device)
         self._starts = self._lengths.cumsum(0) - self._lengths
 
-    def __len__(self) -> int:
-        return len(self.lengths)
-
     def at(self, rows: Tensor, place: Tensor) -> Tensor:
         """Token ids at places of texts: 0 is [CLS], 1 the first token; [SEP] follows the last, 0 is after it."""
         length, start = self._lengths[rows][:, None], self._starts[rows][:, None]
