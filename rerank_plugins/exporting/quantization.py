@@ -28,6 +28,7 @@ def quantize(source: Path, target: Path, *, external_data: bool = False, keep: C
         keep: How the names of the nodes begin that stay in fp32.
     """
     nodes = onnx.load(source, load_external_data=False).graph.node
+    kept = [node.name for node in nodes if node.name.startswith(tuple(keep))]
     quantize_dynamic(
         source,
         target,
@@ -37,7 +38,8 @@ def quantize(source: Path, target: Path, *, external_data: bool = False, keep: C
         use_external_data_format=external_data,
         # onnxruntime cannot infer the types of what its own fused operators give.
         extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
-        nodes_to_exclude=[node.name for node in nodes if node.name.startswith(tuple(keep))],
+        # onnxruntime first makes each Gemm a MatMul and an Add, and looks for the names afterwards.
+        nodes_to_exclude=[*kept, *(f"{name}_MatMul" for name in kept)],
     )
 
 

@@ -31,6 +31,27 @@ def product(tmp_path: Path) -> Path:
     return tmp_path / "product.onnx"
 
 
+@pytest.fixture
+def layers(tmp_path: Path) -> Path:
+    """Two layers as the exporter writes them: one operator for product and sum, the weight the other way round."""
+    weight, bias = DRAW.normal(size=(64, 64)).astype(np.float32), np.zeros(64, dtype=np.float32)
+    graph = make_graph(
+        [
+            make_node("Gemm", ["x", "weight", "bias"], ["z"], name="/body/Gemm", transB=1),
+            make_node("Gemm", ["z", "weight", "bias"], ["y"], name="/head/Gemm", transB=1),
+        ],
+        "layers",
+        [make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["rows", 64])],
+        [make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["rows", 64])],
+        [
+            make_tensor("weight", onnx.TensorProto.FLOAT, weight.shape, weight.ravel()),
+            make_tensor("bias", onnx.TensorProto.FLOAT, bias.shape, bias),
+        ],
+    )
+    onnx.save(make_model(graph, opset_imports=[make_opsetid("", 17)], ir_version=8), tmp_path / "layers.onnx")
+    return tmp_path / "layers.onnx"
+
+
 def run(file: Path) -> NDArray[np.float32]:
     result: NDArray[np.float32] = InferenceSession(file, providers=["CPUExecutionProvider"]).run(None, {"x": ROWS})[0]
     return result
@@ -55,3 +76,15 @@ def test_a_large_row_leaves_the_others_their_precision(product: Path) -> None:
     assert error(product.with_name("shared.onnx")) > 0.5
     assert error(product.with_name("scaled.onnx")) < 0.02
     assert not run(product.with_name("scaled.onnx"))[0, 1].any()
+
+
+def test_what_is_kept_stays_in_fp32(layers: Path) -> None:
+    quantize(layers, layers.with_name("int8.onnx"), keep=["/head"])
+    products = {
+        node.op_type: node.name
+        for node in onnx.load(layers.with_name("int8.onnx")).graph.node
+        if node.op_type.startswith(("Gemm", "MatMul"))
+    }
+    assert products["MatMul"].startswith("/head")
+    assert products["MatMulInteger"].startswith("/body")
+    assert len(products) == 2

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -58,6 +59,9 @@ def test_int8_is_small_and_close(model: GatedCrossEncoder, fp32: Path, tmp_path:
     export_int8(fp32, tmp_path / "int8.onnx")
     assert (tmp_path / "int8.onnx").stat().st_size < 25_000_000
     assert not (tmp_path / "int8.prepared.onnx").exists()
+    heads = [node for node in onnx.load(tmp_path / "int8.onnx").graph.node if "/head_" in node.name]
+    assert {"MatMul", "Add"} <= {node.op_type for node in heads}
+    assert not any("Integer" in node.op_type or "Quantize" in node.op_type for node in heads), "the head is fp32"
     found = [run(tmp_path / "int8.onnx", feeds_of(pair), "logits").item() for pair in PAIRS]
     assert found == pytest.approx(logits_of(model), abs=0.5)
 
