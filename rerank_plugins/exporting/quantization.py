@@ -1,25 +1,29 @@
 """Quantise an ONNX model's matrices and word embeddings to int8, so that scores move little."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rerank_plugins.extras import extra
 
 with extra("export", provides="onnx"):
     import onnx
     from onnx.helper import make_node, make_tensor
+    from onnx.numpy_helper import from_array, to_array
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 # Rows are divided by this at least, so that one of zeros stays zeros; one over it is still finite in fp32.
 _LEAST, _TINY = "least_scale", 1e-30
+# Of int8 in each direction.
+_STEPS = 127
 
 
 def quantize(source: Path, target: Path, *, external_data: bool = False, keep: Collection[str] = ()) -> None:
-    """Quantise the weights to int8; activations are quantised as they come, each run with a scale of its own.
+    """Quantise matrices and embeddings to int8, and activations as they come, each run with a scale of its own.
 
-    The weights keep 7 of their 8 bits (`reduce_range`), since onnxruntime's signed 8-bit kernels can saturate on
-    processors without VNNI (its documentation, "Quantize ONNX models"), and a score should not depend on the
-    processor.
+    Embeddings have a scale for each row, and matrices one for each column (`saturation_free`).
 
     Args:
         source: The model in fp32.
@@ -28,19 +32,99 @@ def quantize(source: Path, target: Path, *, external_data: bool = False, keep: C
         keep: How the names of the nodes begin that stay in fp32.
     """
     nodes = onnx.load(source, load_external_data=False).graph.node
-    kept = [node.name for node in nodes if node.name.startswith(tuple(keep))]
+    kept = {node.name for node in nodes if node.name.startswith(tuple(keep))}
     quantize_dynamic(
         source,
         target,
+        op_types_to_quantize=["Attention", "MatMul"],
         weight_type=QuantType.QInt8,
         per_channel=True,
-        reduce_range=True,
         use_external_data_format=external_data,
         # onnxruntime cannot infer the types of what its own fused operators give.
         extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
         # onnxruntime first makes each Gemm a MatMul and an Add, and looks for the names afterwards.
         nodes_to_exclude=[*kept, *(f"{name}_MatMul" for name in kept)],
     )
+    model = onnx.load(target)
+    _round_matrices(model.graph, onnx.load(source).graph.initializer)
+    _round_tables(model.graph, kept)
+    beside = target.with_name(f"{target.name}.data")
+    beside.unlink(missing_ok=True)  # onnx would write after what is there.
+    onnx.save(model, target, save_as_external_data=external_data, location=beside.name)
+
+
+def saturation_free(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Round a matrix to 8 bits in such a way that all processors compute the same with it.
+
+    Those without VNNI add the products of two neighbours in a column in 16 bits (VPMADDUBSW), where activations of up
+    to 255 and weights that are over 128 together saturate. onnxruntime's documentation ("Quantize ONNX models")
+    advises 7 bits for that reason; here a column's scale is as fine as its neighbours of one sign allow.
+
+    Args:
+        weight: Of shape (inputs, outputs).
+
+    Returns:
+        The rounded matrix, of the same shape, and the scale of each column, of shape (outputs,).
+
+    Examples:
+        >>> rounded, scale = saturation_free(np.array([[190.0], [64.0], [-128.0], [254.0]], dtype=np.float32))
+        >>> rounded.ravel().tolist(), scale.tolist()
+        ([95, 32, -64, 127], [2.0])
+    """
+    inputs, outputs = weight.shape
+    pairs = np.pad(weight, ((0, inputs % 2), (0, 0))).reshape(-1, 2, outputs)
+    sums = np.maximum(np.maximum(pairs, 0).sum(1), -np.minimum(pairs, 0).sum(1))
+    # Rounding makes 128 at most of a sum of 127.
+    scale: NDArray[np.float32] = np.maximum(sums.max(0), _TINY) / _STEPS
+    return np.rint(weight / scale).astype(np.int8), scale
+
+
+def _round_matrices(graph: onnx.GraphProto, weights: Iterable[onnx.TensorProto]) -> None:
+    """Put `saturation_free` weights in the place of onnxruntime's own."""
+    quantized = {each.name: each for each in graph.initializer}
+    for weight in weights:
+        if f"{weight.name}_quantized" in quantized:
+            rounded, scale = saturation_free(to_array(weight))
+            for name, part in ((f"{weight.name}_quantized", rounded), (f"{weight.name}_scale", scale)):
+                quantized[name].CopyFrom(from_array(part, name))
+
+
+def _round_tables(graph: onnx.GraphProto, kept: Collection[str]) -> None:
+    """Quantise the tables that rows are taken from, each row by a scale of its own."""
+    tables = {
+        each.name: each
+        for each in graph.initializer
+        if each.data_type == onnx.TensorProto.FLOAT and len(each.dims) > 1 and _only_rows(each.name, graph, kept)
+    }
+    nodes = [each for node in graph.node for each in (_taken(node) if set(node.input) & tables.keys() else [node])]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    for name, initializer in tables.items():
+        table = to_array(initializer)
+        scale = np.maximum(np.abs(table).max(-1, keepdims=True), _TINY) / _STEPS
+        graph.initializer.remove(initializer)
+        graph.initializer.append(from_array(np.rint(table / scale).astype(np.int8), f"{name}_quantized"))
+        graph.initializer.append(from_array(scale, f"{name}_scale"))
+
+
+def _only_rows(name: str, graph: onnx.GraphProto, kept: Collection[str]) -> bool:
+    """Whether a weight is read, and only by nodes that take rows of it and may be quantised."""
+    readers = [node for node in graph.node if name in node.input]
+    return bool(readers) and all(
+        node.op_type == "Gather"
+        and node.name not in kept
+        and not any(each.name == "axis" and each.i for each in node.attribute)
+        for node in readers
+    )
+
+
+def _taken(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    (table, rows), (taken,) = node.input, node.output
+    quantized, whole, scale = (f"{taken}_{part}" for part in ("quantized", "whole", "scale"))
+    yield make_node("Gather", [f"{table}_quantized", rows], [quantized], name=node.name)
+    yield make_node("Gather", [f"{table}_scale", rows], [scale])
+    yield make_node("Cast", [quantized], [whole], to=onnx.TensorProto.FLOAT)
+    yield make_node("Mul", [whole, scale], [taken])
 
 
 def scale_rows(file: Path) -> None:

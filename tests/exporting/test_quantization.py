@@ -1,15 +1,19 @@
-"""A token with large values costs the others nothing."""
+"""Weights are as fine as any processor can compute with, and a token with large values costs the others nothing."""
 
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis.extra.numpy import array_shapes, arrays
+from hypothesis.strategies import floats
 from numpy.typing import NDArray
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor, make_tensor_value_info
+from onnx.numpy_helper import to_array
 from onnxruntime import InferenceSession
 
-from rerank_plugins.exporting.quantization import quantize, scale_rows
+from rerank_plugins.exporting.quantization import quantize, saturation_free, scale_rows
 
 DRAW = np.random.default_rng(0)
 WEIGHT = DRAW.normal(size=(64, 32)).astype(np.float32)
@@ -52,6 +56,26 @@ def layers(tmp_path: Path) -> Path:
     return tmp_path / "layers.onnx"
 
 
+@pytest.fixture
+def embeddings(tmp_path: Path) -> Path:
+    """Two tables of the same rows, of sizes from 0.001 to 100: one is looked up in, the other added up too."""
+    rows = (DRAW.normal(size=(40, 64)) * np.geomspace(1e-3, 100, 40)[:, None]).astype(np.float32)
+    graph = make_graph(
+        [
+            make_node("Gather", ["words", "ids"], ["x"], name="lookup"),
+            make_node("Gather", ["tied", "ids"], ["t"], name="/kept/lookup"),
+            make_node("Add", ["tied", "tied"], ["twice"]),
+        ],
+        "embeddings",
+        [make_tensor_value_info("ids", onnx.TensorProto.INT64, ["rows"])],
+        [make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["rows", 64]) for name in ("x", "t", "twice")],
+        [make_tensor(name, onnx.TensorProto.FLOAT, rows.shape, rows.ravel()) for name in ("words", "tied")],
+    )
+    file = tmp_path / "embeddings.onnx"
+    onnx.save(make_model(graph, opset_imports=[make_opsetid("", 17)], ir_version=8), file)
+    return file
+
+
 def run(file: Path) -> NDArray[np.float32]:
     result: NDArray[np.float32] = InferenceSession(file, providers=["CPUExecutionProvider"]).run(None, {"x": ROWS})[0]
     return result
@@ -88,3 +112,50 @@ def test_what_is_kept_stays_in_fp32(layers: Path) -> None:
     assert products["MatMul"].startswith("/head")
     assert products["MatMulInteger"].startswith("/body")
     assert len(products) == 2
+
+
+@given(arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=floats(-1e4, 1e4, width=32)))
+def test_no_two_neighbours_saturate_and_none_is_off_by_more_than_half_a_step(weight: NDArray[np.float32]) -> None:
+    rounded, scale = saturation_free(weight)
+    assert rounded.dtype == np.int8
+    assert scale.shape == (weight.shape[1],)
+    neighbours = np.pad(rounded.astype(int), ((0, len(weight) % 2), (0, 0))).reshape(-1, 2, weight.shape[1])
+    largest = np.iinfo(np.int16).max
+    assert (255 * np.maximum(neighbours, 0).sum(1) <= largest).all()
+    assert (255 * np.minimum(neighbours, 0).sum(1) >= -largest).all()
+    np.testing.assert_allclose(rounded * scale, weight, atol=scale.max() * 0.501)
+
+
+def test_opposite_neighbours_have_all_eight_bits() -> None:
+    rounded, _ = saturation_free(np.array([[1.0], [-1.0], [0.5], [0.5]], dtype=np.float32))
+    assert rounded.ravel().tolist() == [127, -127, 64, 64]
+
+
+@pytest.mark.parametrize("external_data", [False, True])
+def test_a_file_holds_weights_that_do_not_saturate(product: Path, external_data: bool) -> None:
+    folder = product.parent / "int8"
+    folder.mkdir()
+    quantize(product, folder / "model.onnx", external_data=external_data)
+    weights = {each.name: to_array(each) for each in onnx.load(folder / "model.onnx").graph.initializer}
+    rounded, scale = saturation_free(WEIGHT)
+    np.testing.assert_array_equal(weights["weight_quantized"], rounded)
+    np.testing.assert_array_equal(weights["weight_scale"], scale)
+    scale_rows(product)
+    quantize(product, folder / "model.onnx", external_data=external_data)
+    assert error(folder / "model.onnx") < 0.01
+    assert [file.name for file in folder.iterdir()] == ["model.onnx", *(["model.onnx.data"] * external_data)]
+
+
+def test_rows_of_a_table_have_scales_of_their_own(embeddings: Path) -> None:
+    quantize(embeddings, embeddings.with_name("int8.onnx"))
+    whole, rounded = (
+        InferenceSession(file, providers=["CPUExecutionProvider"]).run(None, {"ids": np.arange(40)})
+        for file in (embeddings, embeddings.with_name("int8.onnx"))
+    )
+    off = np.abs(rounded[0] - whole[0])
+    assert (off.max(1) > 0).all()
+    assert (off.max(1) <= np.abs(whole[0]).max(1) / 127 / 2 * 1.01).all()
+    np.testing.assert_array_equal(rounded[1], whole[1], "what something else reads too stays as it is")
+    quantize(embeddings, embeddings.with_name("kept.onnx"), keep=["lookup"])
+    (kept,) = InferenceSession(embeddings.with_name("kept.onnx")).run(["x"], {"ids": np.arange(40)})
+    np.testing.assert_array_equal(kept, whole[0])
