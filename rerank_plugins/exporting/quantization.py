@@ -1,6 +1,6 @@
 """Quantise an ONNX model's matrices and word embeddings to int8, so that scores move little."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 # Rows are divided by this at least, so that one of zeros stays zeros; one over it is still finite in fp32.
 _LEAST, _TINY = "least_scale", 1e-30
+# What multiplies by a weight.
+_MULTIPLIERS = ["Attention", "MatMul"]
 # Of int8 in each direction.
 _STEPS = 127
 
@@ -23,7 +25,8 @@ _STEPS = 127
 def quantize(source: Path, target: Path, *, external_data: bool = False, keep: Collection[str] = ()) -> None:
     """Quantise matrices and embeddings to int8, and activations as they come, each run with a scale of its own.
 
-    Embeddings have a scale for each row, and matrices one for each column (`saturation_free`).
+    Embeddings have a scale for each row, and matrices one for each column (`saturation_free`; those that a sum is one
+    operator with have the 7 bits that onnxruntime's documentation advises, "Quantize ONNX models").
 
     Args:
         source: The model in fp32.
@@ -36,9 +39,10 @@ def quantize(source: Path, target: Path, *, external_data: bool = False, keep: C
     quantize_dynamic(
         source,
         target,
-        op_types_to_quantize=["Attention", "MatMul"],
+        op_types_to_quantize=_MULTIPLIERS,
         weight_type=QuantType.QInt8,
         per_channel=True,
+        reduce_range=True,
         use_external_data_format=external_data,
         # onnxruntime cannot infer the types of what its own fused operators give.
         extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
@@ -46,7 +50,7 @@ def quantize(source: Path, target: Path, *, external_data: bool = False, keep: C
         nodes_to_exclude=[*kept, *(f"{name}_MatMul" for name in kept)],
     )
     model = onnx.load(target)
-    _round_matrices(model.graph, onnx.load(source).graph.initializer)
+    _round_matrices(model.graph, onnx.load(source).graph)
     _round_tables(model.graph, kept)
     beside = target.with_name(f"{target.name}.data")
     beside.unlink(missing_ok=True)  # onnx would write after what is there.
@@ -57,8 +61,8 @@ def saturation_free(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDAr
     """Round a matrix to 8 bits in such a way that all processors compute the same with it.
 
     Those without VNNI add the products of two neighbours in a column in 16 bits (VPMADDUBSW), where activations of up
-    to 255 and weights that are over 128 together saturate. onnxruntime's documentation ("Quantize ONNX models")
-    advises 7 bits for that reason; here a column's scale is as fine as its neighbours of one sign allow.
+    to 255 and weights that are over 128 together saturate. 7 bits would never do that; here a column's scale is as fine
+    as its neighbours of one sign allow.
 
     Args:
         weight: Of shape (inputs, outputs).
@@ -79,11 +83,14 @@ def saturation_free(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDAr
     return np.rint(weight / scale).astype(np.int8), scale
 
 
-def _round_matrices(graph: onnx.GraphProto, weights: Iterable[onnx.TensorProto]) -> None:
+def _round_matrices(graph: onnx.GraphProto, source: onnx.GraphProto) -> None:
     """Put `saturation_free` weights in the place of onnxruntime's own."""
+    # Not those of a Gemm, which onnxruntime may have transposed.
+    multiplied = {node.input[1] for node in source.node if node.op_type in _MULTIPLIERS}
+    multiplied -= {name for node in source.node if node.op_type not in _MULTIPLIERS for name in node.input}
     quantized = {each.name: each for each in graph.initializer}
-    for weight in weights:
-        if f"{weight.name}_quantized" in quantized:
+    for weight in source.initializer:
+        if weight.name in multiplied and f"{weight.name}_quantized" in quantized:
             rounded, scale = saturation_free(to_array(weight))
             for name, part in ((f"{weight.name}_quantized", rounded), (f"{weight.name}_scale", scale)):
                 quantized[name].CopyFrom(from_array(part, name))

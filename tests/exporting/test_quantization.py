@@ -38,17 +38,19 @@ def product(tmp_path: Path) -> Path:
 @pytest.fixture
 def layers(tmp_path: Path) -> Path:
     """Two layers as the exporter writes them: one operator for product and sum, the weight the other way round."""
-    weight, bias = DRAW.normal(size=(64, 64)).astype(np.float32), np.zeros(64, dtype=np.float32)
+    first, second = DRAW.normal(size=(2, 64, 64)).astype(np.float32)
+    bias = np.zeros(64, dtype=np.float32)
     graph = make_graph(
         [
-            make_node("Gemm", ["x", "weight", "bias"], ["z"], name="/body/Gemm", transB=1),
-            make_node("Gemm", ["z", "weight", "bias"], ["y"], name="/head/Gemm", transB=1),
+            make_node("Gemm", ["x", "first", "bias"], ["z"], name="/body/Gemm", transB=1),
+            make_node("Gemm", ["z", "second", "bias"], ["y"], name="/head/Gemm", transB=1),
         ],
         "layers",
         [make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["rows", 64])],
         [make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["rows", 64])],
         [
-            make_tensor("weight", onnx.TensorProto.FLOAT, weight.shape, weight.ravel()),
+            make_tensor("first", onnx.TensorProto.FLOAT, first.shape, first.ravel()),
+            make_tensor("second", onnx.TensorProto.FLOAT, second.shape, second.ravel()),
             make_tensor("bias", onnx.TensorProto.FLOAT, bias.shape, bias),
         ],
     )
@@ -112,6 +114,12 @@ def test_what_is_kept_stays_in_fp32(layers: Path) -> None:
     assert products["MatMul"].startswith("/head")
     assert products["MatMulInteger"].startswith("/body")
     assert len(products) == 2
+    rows = np.eye(64, dtype=np.float32)
+    whole, rounded = (
+        InferenceSession(file, providers=["CPUExecutionProvider"]).run(None, {"x": rows})[0]
+        for file in (layers, layers.with_name("int8.onnx"))
+    )
+    assert np.abs(rounded - whole).mean() / np.abs(whole).mean() < 0.05
 
 
 @given(arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=floats(-1e4, 1e4, width=32)))
