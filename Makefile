@@ -27,6 +27,10 @@ test: $(READY)  ## Run the tests
 test-hub: $(READY)  ## Run the tests that download the reference model from the Hub
 	$(BIN)/python -m pytest -m hub
 
+.PHONY: test-gpu
+test-gpu: $(READY)  ## Run the tests that need a GPU
+	$(BIN)/python -m pytest -m gpu
+
 .PHONY: check
 check: $(READY)  ## Check style, types, the direction of imports, and the documentation
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """Model folders, made once a run, and the Rerankers that the contract is tested over."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,12 @@ from tests.tiny_models import SAVERS, export_onnx
 
 # What reads them: every architecture through torch, two of them through onnxruntime, and the embedded model.
 IMPLEMENTATIONS = ("bert", "xlm-roberta", "deberta", "modernbert", "bert-onnx", "xlm-roberta-onnx", "embedded")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide the GPU from all tests but its own: they compare to more digits than half precision has."""
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 @pytest.fixture(scope="session")

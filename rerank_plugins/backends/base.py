@@ -39,6 +39,7 @@ class Backend(Protocol):
         workers: How many `forward` calls it takes at once.
         batch_tokens: How many tokens a batch may have, padding included, unless a caller says otherwise.
         pairs_per_batch: How many pairs a batch may have; None for as many as the token budget allows.
+        pass_tokens: How many tokens of padding a batch may have before a `forward` more is cheaper.
     """
 
     inputs: tuple[str, ...]
@@ -46,6 +47,7 @@ class Backend(Protocol):
     workers: int
     batch_tokens: int
     pairs_per_batch: int | None
+    pass_tokens: int
 
     def __init__(self, folder: ModelFolder, placement: Placement) -> None:
         """Load the model where `place` put it.

@@ -34,6 +34,7 @@ class OnnxBackend:
     """
 
     batch_tokens = _BATCH_TOKENS
+    pass_tokens = 0
 
     def __init__(self, folder: ModelFolder, placement: Placement) -> None:
         if folder.onnx_file is None:

@@ -18,6 +18,8 @@ from rerank_plugins.loading.folder import ModelFolder
 
 with extra("torch", provides="torch"):
     import torch
+
+    from rerank_plugins.backends.attention import without_cudnn
 with extra("torch", provides="transformers"):
     from transformers import AutoModelForSequenceClassification
 
@@ -27,6 +29,8 @@ with extra("torch", provides="transformers"):
 _BATCH_TOKENS = 16_384
 # On a CPU what a layer makes of a batch should stay near its caches (benchmarks/README.md, "What was tried").
 _CPU_BATCH_TOKENS = 4_096
+# On a GPU the CPU takes as long to launch a small batch's kernels as a large one's (benchmarks/README.md, "On a GPU").
+_GPU_PASS_TOKENS = 2_048
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -38,7 +42,9 @@ class TorchBackend:
 
     def __init__(self, folder: ModelFolder, placement: Placement) -> None:
         self.placement = placement
-        self.batch_tokens = _CPU_BATCH_TOKENS if torch.device(placement.device).type == "cpu" else _BATCH_TOKENS
+        on_cpu = torch.device(placement.device).type == "cpu"
+        self.batch_tokens = _CPU_BATCH_TOKENS if on_cpu else _BATCH_TOKENS
+        self.pass_tokens = 0 if on_cpu else _GPU_PASS_TOKENS
         self._process = os.getpid()
         self._model = load_classifier(folder, _DTYPES[placement.dtype]).to(placement.device)
         self.inputs = accepted_inputs(self._model)
@@ -78,6 +84,7 @@ class TorchBackend:
             ) from error
 
     @torch.inference_mode()
+    @without_cudnn()
     def _forward(self, batch: Batch) -> Logits:
         inputs = {name: torch.from_numpy(array).to(self.placement.device) for name, array in batch.items()}
         # Half-precision logits tie too easily: compare in float32.

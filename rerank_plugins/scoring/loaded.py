@@ -35,7 +35,12 @@ class LoadedModel:
         self.warned_of_unknown_text = False
         self._folder = folder
         self._score_a_first_pair()
-        self.scheduler = Scheduler(self._run, workers=backend.workers, pairs_per_batch=backend.pairs_per_batch)
+        self.scheduler = Scheduler(
+            self._run,
+            workers=backend.workers,
+            pairs_per_batch=backend.pairs_per_batch,
+            pass_tokens=backend.pass_tokens,
+        )
 
     @cached_property
     def digest(self) -> str:

@@ -20,7 +20,7 @@ Run = Callable[[Sequence[EncodedPair]], Logits]
 # A pair that waits: whose it is, and its place among theirs.
 _Slot = tuple["Request", int]
 
-# The share of a batch's width that a pair may leave empty.
+# The share of a batch's width that a pair may leave empty, however dear a pass is.
 _MAX_PADDING = 0.05
 
 
@@ -69,10 +69,16 @@ class Request:
         """Tokens of the longest pair that waits."""
         return self._length(self._places[-1])
 
-    def take(self, width: int, count: int) -> list[int]:
-        """Take up to `count` waiting pairs that fill `width` tokens, or nearly, the longest first."""
+    def take(self, width: int, count: int, *, spare: int) -> list[int]:
+        """Take up to `count` waiting pairs of at most `width` tokens, the longest first.
+
+        Each nearly fills the width, or all of them together leave no more than `spare` tokens of it empty.
+        """
         end = bisect_right(self._places, width, key=self._length)
         start = max(bisect_left(self._places, int(width * (1 - _MAX_PADDING)), key=self._length), end - count)
+        empty = sum(width - self._length(place) for place in self._places[start:end])
+        while start > max(0, end - count) and (empty := empty + width - self._length(self._places[start - 1])) <= spare:
+            start -= 1
         taken = self._places[start:end][::-1]
         if taken and self.waiting == len(self.pairs):  # These are the first.
             self.queue_seconds = time.perf_counter() - self.submitted
@@ -109,12 +115,14 @@ class Scheduler:
         run: Scores a batch; called from `workers` threads at once.
         workers: How many threads.
         pairs_per_batch: Pairs a batch may have; None for as many as the callers' budgets allow.
+        pass_tokens: Tokens of padding that are cheaper than a pass more.
     """
 
-    def __init__(self, run: Run, *, workers: int, pairs_per_batch: int | None) -> None:
+    def __init__(self, run: Run, *, workers: int, pairs_per_batch: int | None, pass_tokens: int) -> None:
         self._run = run
         self._workers = workers
         self._pairs_per_batch = pairs_per_batch
+        self._pass_tokens = pass_tokens
         # Tokens of a batch that the device's memory is known to hold; None before it ran out.
         self._budget: int | None = None
         self._start()
@@ -221,11 +229,14 @@ class Scheduler:
         if self._pairs_per_batch is not None:
             room = min(room, self._pairs_per_batch)
         batch: list[_Slot] = []
+        spare = self._pass_tokens
         for request in by_turn:
             if len(batch) == room:
                 break
             if self._allowed(request) >= budget or request is lead:
-                batch.extend((request, place) for place in request.take(width, room - len(batch)))
+                taken = request.take(width, room - len(batch), spare=spare)
+                spare -= sum(width - request.pairs[place].length for place in taken)
+                batch.extend((request, place) for place in taken)
         self._given += sum(request.pairs[place].length for request, place in batch) / len(by_turn)
         self._requests = [request for request in self._requests if request.waiting]
         return batch

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from rerank_plugins import InvalidValueError, Reranker, ScoringError, UnsupportedModelError
+from rerank_plugins.backends.attention import without_cudnn
 from tests.loading.test_folder import copy_of
 from tests.test_reranker import logits
 from tests.texts import DOCUMENTS, QUERY
@@ -109,6 +110,32 @@ def test_torchs_own_threads_are_left_alone(model_folder: Callable[[str], Path]) 
     with Reranker(model_folder("bert")) as reranker:
         reranker.rank(QUERY, DOCUMENTS)
     assert torch.get_num_threads() == before
+
+
+def test_cudnns_attention_is_left_out_until_the_last_pass_ends() -> None:
+    allowed = torch.backends.cuda.cudnn_sdp_enabled
+    try:
+        for before in (True, False):
+            torch.backends.cuda.enable_cudnn_sdp(before)
+            first, second = without_cudnn(), without_cudnn()
+            with first:
+                assert not allowed()
+                second.__enter__()
+            assert not allowed(), "the second pass still runs"
+            second.__exit__(None, None, None)
+            assert allowed() is before
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(True)
+
+
+def test_a_forward_pass_runs_without_cudnns_attention(model_folder: Callable[[str], Path]) -> None:
+    seen = []
+    with Reranker(model_folder("bert")) as reranker:
+        model = reranker._loaded.backend._model
+        model.register_forward_hook(lambda *_: seen.append(torch.backends.cuda.cudnn_sdp_enabled()))
+        reranker.rank(QUERY, DOCUMENTS)
+    assert set(seen) == {False}
+    assert torch.backends.cuda.cudnn_sdp_enabled()
 
 
 @pytest.mark.gpu

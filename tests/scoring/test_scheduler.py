@@ -72,8 +72,11 @@ def start() -> Iterator[Callable[..., Scheduler]]:
     """Start schedulers, and end them after the test."""
     started: list[Scheduler] = []
 
-    def make(engine: Engine, *, workers: int = 1, pairs_per_batch: int | None = None) -> Scheduler:
-        started.append(Scheduler(engine.run, workers=workers, pairs_per_batch=pairs_per_batch))
+    def make(
+        engine: Engine, *, workers: int = 1, pairs_per_batch: int | None = None, pass_tokens: int = 0
+    ) -> Scheduler:
+        options = {"workers": workers, "pairs_per_batch": pairs_per_batch, "pass_tokens": pass_tokens}
+        started.append(Scheduler(engine.run, **options))
         return started[-1]
 
     yield make
@@ -88,12 +91,13 @@ def start() -> Iterator[Callable[..., Scheduler]]:
     budget=st.integers(1, 300),
     workers=st.integers(1, 3),
     most=st.none() | st.integers(1, 5),
+    pass_tokens=st.integers(0, 100),
 )
 def test_every_caller_gets_its_own_logits_in_its_order(
-    callers: list[list[int]], budget: int, workers: int, most: int | None
+    callers: list[list[int]], budget: int, workers: int, most: int | None, pass_tokens: int
 ) -> None:
     engine = Engine()
-    scheduler = Scheduler(engine.run, workers=workers, pairs_per_batch=most)
+    scheduler = Scheduler(engine.run, workers=workers, pairs_per_batch=most, pass_tokens=pass_tokens)
     count = iter(range(10_000))
     lists = [[pair(next(count), length) for length in lengths] for lengths in callers]
     with ThreadPoolExecutor(len(lists)) as threads:
@@ -108,7 +112,8 @@ def test_every_caller_gets_its_own_logits_in_its_order(
         assert len(batch) == 1 or len(batch) * max(each.length for each in batch) <= budget
         assert most is None or len(batch) <= most
         longest, shortest = max(each.length for each in batch), min(each.length for each in batch)
-        assert shortest >= int(longest * 0.95)
+        empty = sum(longest - each.length for each in batch)
+        assert shortest >= int(longest * 0.95) or empty <= pass_tokens + 0.05 * longest * len(batch)
     padding = sum(len(batch) * max(each.length for each in batch) for batch in engine.batches) - sum(map(sum, callers))
     assert sum(request.padding for request in requests) == padding
 
@@ -121,6 +126,18 @@ def test_callers_that_wait_together_share_a_batch(start: Callable[..., Scheduler
     engine.gate.set()
     wait([request.done for request in requests], SECONDS)
     assert [len(batch) for batch in engine.batches] == [1, 5]
+
+
+def test_padding_that_is_cheaper_than_a_pass_is_taken(start: Callable[..., Scheduler]) -> None:
+    engine = Engine()
+    scheduler = start(engine, pass_tokens=20)
+    engine.hold(scheduler)
+    alone = submit(scheduler, [pair(1, 20), pair(2, 12), pair(3, 8), pair(4, 1)])
+    other = submit(scheduler, [pair(5, 5)])
+    engine.gate.set()
+    assert logits(alone) == [1, 2, 3, 4]
+    assert logits(other) == [5]
+    assert [[each.length for each in batch] for batch in engine.batches[1:]] == [[20, 12, 8], [5, 1]]
 
 
 def test_no_thread_takes_more_than_its_share(start: Callable[..., Scheduler]) -> None:
@@ -288,7 +305,7 @@ def test_other_errors_are_not_tried_again(start: Callable[..., Scheduler]) -> No
 
 def test_closing_ends_the_threads_when_the_work_is_done() -> None:
     engine = Engine()
-    scheduler = Scheduler(engine.run, workers=3, pairs_per_batch=1)
+    scheduler = Scheduler(engine.run, workers=3, pairs_per_batch=1, pass_tokens=0)
     request = submit(scheduler, [pair(number, 10) for number in range(20)])
     before = [thread for thread in threading.enumerate() if thread.name.startswith("rerank-")]
     scheduler.close()
