@@ -86,6 +86,8 @@ def export(config: RerankConfig, folder: Path, *, int8: bool = False) -> None:
             # Under the same name: a file of weights is found by the name that stands in the model.
             for file in Path(scratch).glob(f"{MODEL_FILE}*"):
                 file.replace(folder / file.name)
+    for weights in folder.glob(f"{MODEL_FILE}.data"):  # onnx writes them for their owner's eyes only.
+        weights.chmod((folder / MODEL_FILE).stat().st_mode)
 
 
 def _fusions() -> FusionOptions:
