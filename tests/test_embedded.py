@@ -17,11 +17,11 @@ from tests.texts import (
 
 # fp32 logits of the same weights in a forward pass of its own in plain PyTorch, for pairs that both encode alike.
 REFERENCE = [
-    ("What is the capital of France?", "Paris is the capital of France.", 2.9694),
-    ("What is the capital of France?", "Berlin is the capital of Germany.", -2.8591),
-    (PHOTOSYNTHESIS, TRAPS[0], 1.3541),
-    (PHOTOSYNTHESIS, TRAPS[2], -3.6545),
-    (ASPIRIN, TRAPS[1], 0.0663),
+    ("What is the capital of France?", "Paris is the capital of France.", 2.9696),
+    ("What is the capital of France?", "Berlin is the capital of Germany.", -2.8589),
+    (PHOTOSYNTHESIS, TRAPS[0], 1.3542),
+    (PHOTOSYNTHESIS, TRAPS[2], -3.6543),
+    (ASPIRIN, TRAPS[1], 0.0664),
 ]
 
 

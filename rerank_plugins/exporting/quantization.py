@@ -78,8 +78,12 @@ def saturation_free(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDAr
     inputs, outputs = weight.shape
     pairs = np.pad(weight, ((0, inputs % 2), (0, 0))).reshape(-1, 2, outputs)
     sums = np.maximum(np.maximum(pairs, 0).sum(1), -np.minimum(pairs, 0).sum(1))
-    # Rounding makes 128 at most of a sum of 127.
-    scale: NDArray[np.float32] = np.maximum(sums.max(0), _TINY) / _STEPS
+    return _rounded(weight, sums.max(0))  # It makes 128 at most of a sum of 127.
+
+
+def _rounded(weight: NDArray[np.float32], largest: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Round to int8, with the scales that make the largest value 127."""
+    scale = (np.maximum(largest, _TINY) / _STEPS).astype(np.float32)
     return np.rint(weight / scale).astype(np.int8), scale
 
 
@@ -108,10 +112,9 @@ def _round_tables(graph: onnx.GraphProto, kept: Collection[str]) -> None:
     graph.node.extend(nodes)
     for name, initializer in tables.items():
         table = to_array(initializer)
-        scale = np.maximum(np.abs(table).max(-1, keepdims=True), _TINY) / _STEPS
+        rounded, scale = _rounded(table, np.abs(table).max(-1, keepdims=True))
         graph.initializer.remove(initializer)
-        graph.initializer.append(from_array(np.rint(table / scale).astype(np.int8), f"{name}_quantized"))
-        graph.initializer.append(from_array(scale, f"{name}_scale"))
+        graph.initializer.extend([from_array(rounded, f"{name}_quantized"), from_array(scale, f"{name}_scale")])
 
 
 def _only_rows(name: str, graph: onnx.GraphProto, kept: Collection[str]) -> bool:
