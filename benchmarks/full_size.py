@@ -16,7 +16,7 @@ from platformdirs import user_cache_path
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaForSequenceClassification
 
 from rerank_plugins import Reranker
-from rerank_plugins.loading.folder import EMBEDDED_FOLDER
+from rerank_plugins.models.source import EMBEDDED_FOLDER
 from rerank_plugins.retrieval.passages import read_passages
 
 KEPT = user_cache_path("rerank-plugins") / "benchmarks" / "full-size"

@@ -18,7 +18,7 @@ from peers.tables import print_table
 from sentence_transformers import CrossEncoder
 
 from rerank_plugins import Reranker
-from rerank_plugins.config import DtypeName
+from rerank_plugins.options import DtypeName
 from rerank_plugins.retrieval.passages import read_passages
 
 # Documents, and how many passages make one.

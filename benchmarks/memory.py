@@ -14,7 +14,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from rerank_plugins import RerankConfig, Reranker
 from rerank_plugins.exporting.exporter import export
-from rerank_plugins.loading.folder import EMBEDDED_FOLDER
+from rerank_plugins.models.source import EMBEDDED_FOLDER
 
 PAIRS, A_CALL = 1_000_000, 1_000
 _SHOWN_AT = {10_000, 100_000, 250_000, 500_000, 750_000, 1_000_000}

@@ -13,7 +13,7 @@ import torch
 from first_stage import search
 
 from rerank_plugins import ModelNotFoundError, Reranker
-from rerank_plugins.config import DtypeName
+from rerank_plugins.options import DtypeName
 
 QUESTION = "who got the first nobel prize in physics"
 ROUNDS = 9

@@ -1,6 +1,5 @@
 """Rerank what a retriever found: a cross-encoder core for LangChain, LlamaIndex and plain Python."""
 
-from rerank_plugins.config import RerankConfig
 from rerank_plugins.errors import (
     ClosedError,
     DeadlineExceededError,
@@ -17,8 +16,9 @@ from rerank_plugins.errors import (
     UnknownTextWarning,
     UnsupportedModelError,
 )
+from rerank_plugins.options import RerankConfig
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.types import RankResult, ReportedList, RerankReport
+from rerank_plugins.results import RankResult, ReportedList, RerankReport
 
 __version__ = "0.1.0"
 

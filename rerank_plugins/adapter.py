@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rerank_plugins.caching import ScoreCache
-from rerank_plugins.config import ActivationName, BackendName, DtypeName, Fallback, LongDocuments, RerankConfig
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.monitoring.base import notify
+from rerank_plugins.options import ActivationName, BackendName, DtypeName, Fallback, LongDocuments, RerankConfig
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.types import RerankReport
+from rerank_plugins.results import RerankReport
 from rerank_plugins.validation import check_score_threshold, check_top_n, plain_path
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import Any
 from rerank_plugins.errors import InvalidTypeError, InvalidValueError
 from rerank_plugins.extras import extra
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.types import RankResult, ReportedList
+from rerank_plugins.results import RankResult, ReportedList
 
 with extra("langchain", provides="langchain_core"):
     from langchain_core.callbacks import Callbacks

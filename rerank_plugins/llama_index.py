@@ -7,7 +7,7 @@ from typing import Any
 
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.extras import extra
-from rerank_plugins.types import RankResult, ReportedList
+from rerank_plugins.results import RankResult, ReportedList
 
 with extra("llama-index", provides="llama_index.core"):
     from llama_index.core.callbacks import CBEventType, EventPayload

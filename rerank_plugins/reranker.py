@@ -12,16 +12,16 @@ from typing import Self, TypeVar
 
 from rerank_plugins.caching import ScoreCache, open_cache
 from rerank_plugins.caching.base import KeyMaker
-from rerank_plugins.config import ActivationName, BackendName, DtypeName, Fallback, LongDocuments, RerankConfig
 from rerank_plugins.errors import ClosedError, UnknownTextWarning
-from rerank_plugins.loading.folder import find_model
+from rerank_plugins.models import registry as loaded
+from rerank_plugins.models.source import find_model
 from rerank_plugins.monitoring.base import notify
-from rerank_plugins.scoring import loaded
-from rerank_plugins.scoring.activations import choose_activation
-from rerank_plugins.scoring.encoding import PairEncoder
-from rerank_plugins.scoring.results import ResultMaker
-from rerank_plugins.scoring.scorer import CacheAccess, Pair, ScoredPairs, Scorer
-from rerank_plugins.types import RankResult, ReportedList
+from rerank_plugins.options import ActivationName, BackendName, DtypeName, Fallback, LongDocuments, RerankConfig
+from rerank_plugins.ranking.activations import choose_activation
+from rerank_plugins.ranking.ranking import ResultMaker
+from rerank_plugins.results import RankResult, ReportedList
+from rerank_plugins.scorers.local import CacheAccess, Pair, ScoredPairs, Scorer
+from rerank_plugins.text.pairs import PairEncoder
 from rerank_plugins.validation import (
     check_documents,
     check_pairs,

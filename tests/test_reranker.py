@@ -29,7 +29,7 @@ from rerank_plugins import (
     UnknownTextWarning,
 )
 from rerank_plugins.backends.base import Logits
-from rerank_plugins.scoring.encoding import EncodedPair
+from rerank_plugins.text.pairs import EncodedPair
 from tests.event_loop import watch
 from tests.texts import DOCUMENTS, QUERY, mixed_lengths
 
@@ -416,7 +416,7 @@ class TestLifetime:
 
     def test_what_loads_a_model_leaves_no_thread_behind(self, open_reranker: OpenReranker) -> None:
         """A thread that computed with torch, and lives, slows the one that scores."""
-        from rerank_plugins.scoring import loaded
+        from rerank_plugins.models import registry as loaded
 
         forward, ran_in = loaded.LoadedModel._run, []
 
@@ -445,7 +445,7 @@ class TestLifetime:
             reranker.score([(QUERY, "a")])
 
     def test_a_forgotten_reranker_frees_its_model(self, open_reranker: OpenReranker) -> None:
-        from rerank_plugins.scoring import loaded
+        from rerank_plugins.models import registry as loaded
 
         before = len(loaded._registry.slots)
         reranker = open_reranker("modernbert")
@@ -461,7 +461,7 @@ class TestLifetime:
         assert weights() is None
 
     def test_a_failed_load_leaves_nothing_behind(self, open_reranker: OpenReranker) -> None:
-        from rerank_plugins.scoring import loaded
+        from rerank_plugins.models import registry as loaded
 
         before = len(loaded._registry.slots)
         with pytest.raises(InvalidValueError, match="dtype='fp16'"):

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from rerank_plugins.loading.folder import EMBEDDED_FOLDER, EMBEDDED_NAME
+from rerank_plugins.models.source import EMBEDDED_FOLDER, EMBEDDED_NAME
 from rerank_plugins.retrieval.embedding import BiEncoder, packaged_minilm
-from rerank_plugins.scoring.tokenization import TextTokenizer, load_tokenizer
+from rerank_plugins.text.tokenizer import TextTokenizer, load_tokenizer
 from training.batches import Pairs, Texts, logits_of
 from training.calibrate import fit_platt
 from training.development import DevelopmentSet, measure, read_development_sets

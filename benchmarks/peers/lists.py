@@ -4,9 +4,9 @@ from classifier import ASKED, DATA
 
 from rerank_plugins.evaluation.dataset import read_dataset
 from rerank_plugins.evaluation.first_stage import retrieve_with_faiss
-from rerank_plugins.loading.folder import EMBEDDED_FOLDER
+from rerank_plugins.models.source import EMBEDDED_FOLDER
 from rerank_plugins.retrieval.embedding import BiEncoder
-from rerank_plugins.scoring.tokenization import load_tokenizer
+from rerank_plugins.text.tokenizer import load_tokenizer
 
 Request = tuple[str, list[str]]
 _DEPTH = 200

@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rerank_plugins.config import RerankConfig
-from rerank_plugins.loading.folder import ModelFolder
+from rerank_plugins.models.source import ModelFolder
+from rerank_plugins.options import RerankConfig
 
 Batch = Mapping[str, NDArray[np.int64]]
 Logits = NDArray[np.float32]

@@ -9,9 +9,9 @@ import numpy as np
 import onnxruntime
 
 from rerank_plugins.backends.base import Batch, Logits, Placement
-from rerank_plugins.config import RerankConfig
 from rerank_plugins.errors import InvalidValueError, ModelNotFoundError, UnsupportedModelError
-from rerank_plugins.loading.folder import ModelFolder
+from rerank_plugins.models.source import ModelFolder
+from rerank_plugins.options import RerankConfig
 
 KNOWN_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "segment_ids")
 _INTEGERS: dict[str, type[np.integer[Any]]] = {"tensor(int32)": np.int32, "tensor(int64)": np.int64}

@@ -5,7 +5,6 @@ import os
 from typing import Any
 
 from rerank_plugins.backends.base import Batch, Logits, Placement
-from rerank_plugins.config import RerankConfig
 from rerank_plugins.errors import (
     ForkedError,
     InvalidValueError,
@@ -14,7 +13,8 @@ from rerank_plugins.errors import (
     UnsupportedModelError,
 )
 from rerank_plugins.extras import extra
-from rerank_plugins.loading.folder import ModelFolder
+from rerank_plugins.models.source import ModelFolder
+from rerank_plugins.options import RerankConfig
 
 with extra("torch", provides="torch"):
     import torch

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from rerank_plugins.cli import options
 from rerank_plugins.cli.screen import console, errors, print_json
-from rerank_plugins.config import RerankConfig
+from rerank_plugins.options import RerankConfig
 from rerank_plugins.reranker import Reranker
 
 if TYPE_CHECKING:

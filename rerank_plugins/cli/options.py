@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rerank_plugins.config import RerankConfig
+from rerank_plugins.options import RerankConfig
 
 TopN = Annotated[int, typer.Option(min=1, help="How many documents to keep.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]

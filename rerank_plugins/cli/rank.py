@@ -10,10 +10,10 @@ from rich.text import Text
 
 from rerank_plugins.cli import options
 from rerank_plugins.cli.screen import console, errors, print_json, print_ranking
-from rerank_plugins.config import RerankConfig
+from rerank_plugins.options import RerankConfig
 from rerank_plugins.reranker import Reranker
+from rerank_plugins.results import RankResult, ReportedList
 from rerank_plugins.retrieval.passages import Passage, parse_passages, read_passages
-from rerank_plugins.types import RankResult, ReportedList
 
 
 @options.takes_config()

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from rerank_plugins.types import RankResult
+from rerank_plugins.results import RankResult
 
 # All but tab and line feed (ECMA-48, C0 and C1).
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rerank_plugins.cli import options
-from rerank_plugins.config import RerankConfig
+from rerank_plugins.options import RerankConfig
 
 if TYPE_CHECKING:
     from rerank_plugins.service.settings import ServiceSettings

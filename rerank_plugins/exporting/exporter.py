@@ -6,12 +6,12 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
-from rerank_plugins.config import RerankConfig
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.exporting.quantization import quantize, scale_rows
 from rerank_plugins.extras import extra
-from rerank_plugins.loading.folder import find_model
-from rerank_plugins.scoring.tokenization import load_tokenizer
+from rerank_plugins.models.source import find_model
+from rerank_plugins.options import RerankConfig
+from rerank_plugins.text.tokenizer import load_tokenizer
 
 with extra("export", provides="torch"):
     import torch

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from rerank_plugins.types import RerankReport
+from rerank_plugins.results import RerankReport
 
 logger = logging.getLogger(__name__)
 

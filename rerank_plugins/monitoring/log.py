@@ -3,7 +3,7 @@
 import logging
 from dataclasses import asdict
 
-from rerank_plugins.types import RerankReport
+from rerank_plugins.results import RerankReport
 
 
 class LogObserver:

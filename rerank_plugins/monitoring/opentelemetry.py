@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rerank_plugins.extras import extra
-from rerank_plugins.types import RerankReport
+from rerank_plugins.results import RerankReport
 
 with extra("opentelemetry", provides="opentelemetry"):
     from opentelemetry import trace

@@ -1,7 +1,7 @@
 """Every rerank as Prometheus metrics, all of them under `rerank_`."""
 
 from rerank_plugins.extras import extra
-from rerank_plugins.types import RerankReport
+from rerank_plugins.results import RerankReport
 
 with extra("prometheus", provides="prometheus_client"):
     from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram

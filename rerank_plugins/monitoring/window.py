@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rerank_plugins.types import RerankReport
+from rerank_plugins.results import RerankReport
 
 # Fewer calls than this say nothing yet.
 MIN_CALLS = 30

@@ -16,16 +16,16 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Scope
 
 from rerank_plugins import __version__
-from rerank_plugins.config import RerankConfig
 from rerank_plugins.errors import OverloadedError, RerankError
+from rerank_plugins.options import RerankConfig
 from rerank_plugins.service import routes, status
 from rerank_plugins.service.context import Context
-from rerank_plugins.service.dialects.introduction import INTRODUCTION
 from rerank_plugins.service.engine import Engine
 from rerank_plugins.service.errors import UnauthorizedError
 from rerank_plugins.service.metrics import Metrics
 from rerank_plugins.service.middleware import BodyLimited, KeyRequired, Observed
 from rerank_plugins.service.settings import ServiceSettings
+from rerank_plugins.wire.introduction import INTRODUCTION
 
 _HEADERS: Mapping[type[Exception], Mapping[str, str]] = {
     # Seconds: a full queue moves on with every batch.

@@ -10,11 +10,11 @@ from typing import Any
 
 import structlog
 
-from rerank_plugins.config import RerankConfig
 from rerank_plugins.errors import ClosedError, DeadlineExceededError, ModelError, OverloadedError, RerankError
+from rerank_plugins.options import RerankConfig
 from rerank_plugins.reranker import Reranker
+from rerank_plugins.results import RankResult, ReportedList
 from rerank_plugins.service.errors import DrainingError
-from rerank_plugins.types import RankResult, ReportedList
 
 _log = structlog.get_logger("rerank_plugins.service")
 # A forward pass of a full batch takes seconds on a slow machine, never minutes.

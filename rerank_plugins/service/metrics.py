@@ -3,7 +3,7 @@
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from rerank_plugins.monitoring.prometheus import SECONDS, PrometheusObserver
-from rerank_plugins.types import RerankReport
+from rerank_plugins.results import RerankReport
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

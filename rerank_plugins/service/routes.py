@@ -11,14 +11,14 @@ from starlette.exceptions import HTTPException
 
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.service.context import context_of
-from rerank_plugins.service.dialects import cohere, introduction, jina, tei
-from rerank_plugins.service.dialects.base import Dialect, RerankRequest
-from rerank_plugins.service.dialects.cohere import COHERE
-from rerank_plugins.service.dialects.introduction import INTRODUCTION
-from rerank_plugins.service.dialects.jina import JINA
-from rerank_plugins.service.dialects.tei import TEI
 from rerank_plugins.service.errors import DisconnectedError
 from rerank_plugins.service.settings import ServiceSettings
+from rerank_plugins.wire import cohere, introduction, jina, tei
+from rerank_plugins.wire.base import Dialect, RerankRequest
+from rerank_plugins.wire.cohere import COHERE
+from rerank_plugins.wire.introduction import INTRODUCTION
+from rerank_plugins.wire.jina import JINA
+from rerank_plugins.wire.tei import TEI
 
 T = TypeVar("T")
 Req = TypeVar("Req", bound=RerankRequest)

@@ -8,7 +8,7 @@ from types import FrameType
 import structlog
 import uvicorn
 
-from rerank_plugins.config import RerankConfig
+from rerank_plugins.options import RerankConfig
 from rerank_plugins.service.app import create_app
 from rerank_plugins.service.engine import Engine
 from rerank_plugins.service.settings import ServiceSettings

@@ -63,7 +63,7 @@ def test_models_that_load_at_once_keep_their_own_precision(model_folder: Callabl
     from rerank_plugins import RerankConfig
     from rerank_plugins.backends.base import Placement
     from rerank_plugins.backends.torch import TorchBackend
-    from rerank_plugins.loading.folder import find_model
+    from rerank_plugins.models.source import find_model
 
     wanted = ["fp16", "fp32", "bf16", "fp32"] * 5
     folders = [find_model(RerankConfig(model=str(model_folder(name)))) for name in ("bert", "xlm-roberta")]

@@ -6,7 +6,7 @@ import pytest
 
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.exporting.agreement import Candidates, agreement, read_candidates
-from rerank_plugins.types import RankResult
+from rerank_plugins.results import RankResult
 
 
 def ranking(*logits: float) -> list[RankResult]:

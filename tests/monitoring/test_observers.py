@@ -18,7 +18,7 @@ from rerank_plugins.llama_index import RerankPostprocessor
 from rerank_plugins.monitoring import LogObserver, observe
 from rerank_plugins.monitoring.opentelemetry import OpenTelemetryObserver
 from rerank_plugins.monitoring.prometheus import PrometheusObserver
-from rerank_plugins.types import RerankReport
+from rerank_plugins.results import RerankReport
 
 DOCUMENTS = ["bread", "hamlet", "sugar"]
 SECRET = "apple"

@@ -6,7 +6,7 @@ import pytest
 
 from rerank_plugins.monitoring import RollingWindow
 from rerank_plugins.monitoring.window import MIN_CALLS
-from rerank_plugins.types import RerankReport, ScoreDistribution
+from rerank_plugins.results import RerankReport, ScoreDistribution
 
 USUAL = RerankReport(
     model="m", candidates=50, kept=5, scored=50, tokens=5000, max_length=512, seconds=0.4, forward_seconds=0.39,

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from rerank_plugins.loading.folder import EMBEDDED_FOLDER, EMBEDDED_NAME
+from rerank_plugins.models.source import EMBEDDED_FOLDER, EMBEDDED_NAME
 from rerank_plugins.retrieval.embedding import BiEncoder
-from rerank_plugins.scoring.tokenization import load_tokenizer
+from rerank_plugins.text.tokenizer import load_tokenizer
 from training.development import SETS, DevelopmentSet, measure, read_development_sets, tokenized
 from training.model import VOCABULARY, GatedCrossEncoder
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from rerank_plugins import InvalidValueError
-from rerank_plugins.loading.folder import EMBEDDED_FOLDER, EMBEDDED_NAME
+from rerank_plugins.models.source import EMBEDDED_FOLDER, EMBEDDED_NAME
 from rerank_plugins.retrieval.embedding import BiEncoder
-from rerank_plugins.scoring.tokenization import load_tokenizer
+from rerank_plugins.text.tokenizer import load_tokenizer
 from training.lists import Lists, choose, mine
 from training.pairs import Pair
 from training.settings import FILE, ListSettings, read_settings

@@ -8,8 +8,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from rerank_plugins import UnsupportedModelError
-from rerank_plugins.loading.folder import EMBEDDED_FOLDER, EMBEDDED_NAME
-from rerank_plugins.scoring.tokenization import load_tokenizer
+from rerank_plugins.models.source import EMBEDDED_FOLDER, EMBEDDED_NAME
+from rerank_plugins.text.tokenizer import load_tokenizer
 from training.batches import Pairs, Tensors, Texts
 from training.model import VOCABULARY, GatedCrossEncoder
 

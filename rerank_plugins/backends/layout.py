@@ -1,0 +1,65 @@
+"""Lay a batch of pairs out as the arrays that a model asks for."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rerank_plugins.text.pairs import EncodedPair, PairTemplate
+
+Array = NDArray[np.int64]
+
+
+def lay_out(
+    pairs: Sequence[EncodedPair], template: PairTemplate, *, inputs: Sequence[str], pad_token_id: int
+) -> dict[str, Array]:
+    """Lay pairs out as the arrays that a model asks for.
+
+    Returns:
+        An int64 array of shape (pairs, longest pair) for each name in `inputs`, padded on the right.
+    """
+    width = max(pair.length for pair in pairs)
+    return {name: _stack(pairs, template, width, name, pad_token_id) for name in inputs}
+
+
+def _stack(pairs: Sequence[EncodedPair], template: PairTemplate, width: int, name: str, pad_token_id: int) -> Array:
+    rows = np.full((len(pairs), width), pad_token_id if name == "input_ids" else 0, dtype=np.int64)
+    for row, pair in zip(rows, pairs, strict=True):
+        row[: pair.length] = _ROWS[name](pair, template)
+    return rows
+
+
+def _input_ids(pair: EncodedPair, template: PairTemplate) -> tuple[int, ...]:
+    return template.prefix.ids + pair.query + template.middle.ids + pair.document + template.suffix.ids
+
+
+def _attention_mask(pair: EncodedPair, _template: PairTemplate) -> list[int]:
+    return [1] * pair.length
+
+
+def _token_type_ids(pair: EncodedPair, template: PairTemplate) -> tuple[int, ...]:
+    document = (template.document_type,) * len(pair.document)
+    return template.prefix.types + (0,) * len(pair.query) + template.middle.types + document + template.suffix.types
+
+
+def _position_ids(pair: EncodedPair, template: PairTemplate) -> list[int]:
+    start = _query_segment(pair, template) if template.restarts else pair.length
+    return [*range(start), *range(pair.length - start)]
+
+
+def _segment_ids(pair: EncodedPair, template: PairTemplate) -> list[int]:
+    start = _query_segment(pair, template)
+    return [0] * start + [1] * (pair.length - start)
+
+
+def _query_segment(pair: EncodedPair, template: PairTemplate) -> int:
+    return len(template.prefix.ids) + len(pair.query) + template.boundary
+
+
+_ROWS: dict[str, Callable[[EncodedPair, PairTemplate], Sequence[int]]] = {
+    "input_ids": _input_ids,
+    "attention_mask": _attention_mask,
+    "token_type_ids": _token_type_ids,
+    "position_ids": _position_ids,
+    "segment_ids": _segment_ids,
+}

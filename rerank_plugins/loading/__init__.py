@@ -1,1 +1,0 @@
-"""From a model's name to its files on disk, and to what its config declares."""

@@ -1,0 +1,1 @@
+"""From scores to results: the activation, the order, the report."""

@@ -1,0 +1,1 @@
+"""What turns queries and documents into scores."""

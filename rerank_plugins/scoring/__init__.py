@@ -1,1 +1,0 @@
-"""From pairs of texts to one logit each: encoding, batching, running, activating."""

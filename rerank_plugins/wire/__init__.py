@@ -1,0 +1,1 @@
+"""HTTP formats of reranking, one module each."""

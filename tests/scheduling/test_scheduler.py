@@ -1,0 +1,315 @@
+"""Callers share batches, take turns, and get their own logits whatever happens to the others."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rerank_plugins.backends.base import Logits
+from rerank_plugins.errors import ClosedError, OutOfMemoryError, OverloadedError
+from rerank_plugins.scheduling.scheduler import Request, Scheduler
+from rerank_plugins.text.pairs import EncodedPair
+
+SECONDS = 10.0
+MANY = 10**6
+
+
+def pair(number: int, length: int) -> EncodedPair:
+    """A pair whose logit is its number."""
+    return EncodedPair((number,), (), length, query_truncated=False, document_truncated=False)
+
+
+def numbers(pairs: Sequence[EncodedPair]) -> Logits:
+    """Score a batch of such pairs."""
+    return np.array([each.query[0] for each in pairs], dtype=np.float32)
+
+
+class Engine:
+    """Scores numbered pairs, remembers the batches, and stands still while `gate` is closed."""
+
+    def __init__(self, score: Callable[[Sequence[EncodedPair]], Logits] = numbers) -> None:
+        self.batches: list[list[EncodedPair]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.begun = threading.Event()
+        self._score = score
+
+    def run(self, pairs: Sequence[EncodedPair]) -> Logits:
+        self.batches.append(list(pairs))
+        self.begun.set()
+        assert self.gate.wait(SECONDS)
+        return self._score(pairs)
+
+    def hold(self, scheduler: Scheduler) -> Request:
+        """Keep the one worker busy with a first pair, so that what comes next waits together."""
+        self.gate.clear()
+        self.begun.clear()
+        first = submit(scheduler, [pair(0, 1)])
+        assert self.begun.wait(SECONDS)
+        return first
+
+
+def submit(
+    scheduler: Scheduler, pairs: Sequence[EncodedPair], *, max_batch_tokens: int = 100, max_queue: int = MANY
+) -> Request:
+    request = Request(pairs, max_batch_tokens=max_batch_tokens)
+    scheduler.submit(request, max_queue=max_queue)
+    return request
+
+
+def logits(request: Request) -> list[float]:
+    request.done.result(SECONDS)
+    return request.logits.tolist()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Scheduler]]:
+    """Start schedulers, and end them after the test."""
+    started: list[Scheduler] = []
+
+    def make(
+        engine: Engine, *, workers: int = 1, pairs_per_batch: int | None = None, pass_tokens: int = 0
+    ) -> Scheduler:
+        options = {"workers": workers, "pairs_per_batch": pairs_per_batch, "pass_tokens": pass_tokens}
+        started.append(Scheduler(engine.run, **options))
+        return started[-1]
+
+    yield make
+    for each in started:
+        each.close()
+        each.join()
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    callers=st.lists(st.lists(st.integers(1, 60), max_size=30), min_size=1, max_size=6),
+    budget=st.integers(1, 300),
+    workers=st.integers(1, 3),
+    most=st.none() | st.integers(1, 5),
+    pass_tokens=st.integers(0, 100),
+)
+def test_every_caller_gets_its_own_logits_in_its_order(
+    callers: list[list[int]], budget: int, workers: int, most: int | None, pass_tokens: int
+) -> None:
+    engine = Engine()
+    scheduler = Scheduler(engine.run, workers=workers, pairs_per_batch=most, pass_tokens=pass_tokens)
+    count = iter(range(10_000))
+    lists = [[pair(next(count), length) for length in lengths] for lengths in callers]
+    with ThreadPoolExecutor(len(lists)) as threads:
+        requests = list(threads.map(lambda pairs: submit(scheduler, pairs, max_batch_tokens=budget), lists))
+    for pairs, request in zip(lists, requests, strict=True):
+        assert logits(request) == [each.query[0] for each in pairs]
+    scheduler.close()
+    scheduler.join()
+    seen = [each.query[0] for batch in engine.batches for each in batch]
+    assert sorted(seen) == list(range(sum(map(len, callers))))
+    for batch in engine.batches:
+        assert len(batch) == 1 or len(batch) * max(each.length for each in batch) <= budget
+        assert most is None or len(batch) <= most
+        longest = max(each.length for each in batch)
+        assert sum(longest - each.length for each in batch if each.length < int(longest * 0.95)) <= pass_tokens
+    padding = sum(len(batch) * max(each.length for each in batch) for batch in engine.batches) - sum(map(sum, callers))
+    assert sum(request.padding for request in requests) == padding
+
+
+def test_callers_that_wait_together_share_a_batch(start: Callable[..., Scheduler]) -> None:
+    engine = Engine()
+    scheduler = start(engine)
+    engine.hold(scheduler)
+    requests = [submit(scheduler, [pair(number, 10)]) for number in range(5)]
+    engine.gate.set()
+    wait([request.done for request in requests], SECONDS)
+    assert [len(batch) for batch in engine.batches] == [1, 5]
+
+
+def test_padding_that_is_cheaper_than_a_pass_is_taken(start: Callable[..., Scheduler]) -> None:
+    engine = Engine()
+    scheduler = start(engine, pass_tokens=20)
+    engine.hold(scheduler)
+    alone = submit(scheduler, [pair(1, 20), pair(2, 12), pair(3, 8), pair(4, 1)])
+    other = submit(scheduler, [pair(5, 5)])
+    engine.gate.set()
+    assert logits(alone) == [1, 2, 3, 4]
+    assert logits(other) == [5]
+    assert [[each.length for each in batch] for batch in engine.batches[1:]] == [[20, 12, 8], [5, 1]]
+
+
+def test_no_thread_takes_more_than_its_share(start: Callable[..., Scheduler]) -> None:
+    def together(pairs: Sequence[EncodedPair]) -> Logits:
+        both_at_work.wait(SECONDS)
+        return numbers(pairs)
+
+    both_at_work = threading.Barrier(2)
+    engine = Engine(together)
+    request = submit(start(engine, workers=2), [pair(number, 10) for number in range(8)])
+    assert logits(request) == list(range(8))
+    assert [len(batch) for batch in engine.batches] == [4, 4]
+
+
+def test_a_long_list_does_not_hold_up_a_short_one(start: Callable[..., Scheduler]) -> None:
+    engine = Engine()
+    scheduler = start(engine)
+    engine.hold(scheduler)
+    long = submit(scheduler, [pair(number, 50) for number in range(1000)])
+    short = submit(scheduler, [pair(number, 20) for number in range(5)])
+    engine.gate.set()
+    assert logits(short) == list(range(5))
+    assert logits(long) == list(range(1000))
+    turns = [number for number, batch in enumerate(engine.batches) if batch[0].length == 20]
+    assert turns[-1] <= 4
+
+
+def test_a_caller_is_answered_before_the_others_are_done(start: Callable[..., Scheduler]) -> None:
+    def slowly(pairs: Sequence[EncodedPair]) -> Logits:
+        time.sleep(0.02)
+        return numbers(pairs)
+
+    scheduler = start(Engine(slowly))
+    requests = [submit(scheduler, [pair(number, 100) for number in range(count)]) for count in (50, 2)]
+    wait([requests[1].done], SECONDS)
+    assert not requests[0].done.done()
+
+
+def test_one_who_comes_late_does_not_get_all_turns_to_catch_up(start: Callable[..., Scheduler]) -> None:
+    def come_late(pairs: Sequence[EncodedPair]) -> Logits:
+        if len(engine.batches) == 20:
+            late.append(submit(scheduler, [pair(100 + number, 100) for number in range(40)]))
+        return numbers(pairs)
+
+    late: list[Request] = []
+    engine = Engine(come_late)
+    scheduler = start(engine)
+    first = submit(scheduler, [pair(number, 100) for number in range(40)])
+    assert logits(first) == list(range(40))
+    assert logits(late[0]) == [100 + number for number in range(40)]
+    turns = [batch[0].query[0] >= 100 for batch in engine.batches[20:40]]
+    assert sum(turns) == 10
+
+
+def test_others_who_keep_coming_keep_nobody_waiting(start: Callable[..., Scheduler]) -> None:
+    def another_comes(pairs: Sequence[EncodedPair]) -> Logits:
+        if len(engine.batches) < 100:
+            others.append(submit(scheduler, [pair(number, 50) for number in range(2)]))
+        return numbers(pairs)
+
+    others: list[Request] = []
+    engine = Engine(another_comes)
+    scheduler = start(engine)
+    engine.hold(scheduler)
+    first = [submit(scheduler, [pair(100 + number, 50) for number in range(3)]) for _ in range(4)]
+    engine.gate.set()
+    for request in first:
+        assert logits(request) == [100, 101, 102]
+    last = max(number for number, batch in enumerate(engine.batches) if batch[-1].query[0] >= 100)
+    assert last < 25
+    wait([request.done for request in others], SECONDS)
+
+
+def test_a_full_queue_refuses_at_once_and_takes_again_later(start: Callable[..., Scheduler]) -> None:
+    engine = Engine()
+    scheduler = start(engine)
+    engine.hold(scheduler)
+    taken = submit(scheduler, [pair(number, 10) for number in range(8)], max_queue=10)
+    with pytest.raises(OverloadedError, match="8 pairs wait to be scored, and 3 more are over max_queue=10"):
+        submit(scheduler, [pair(number, 10) for number in range(3)], max_queue=10)
+    also = submit(scheduler, [pair(1, 10), pair(2, 10)], max_queue=10)
+    engine.gate.set()
+    assert logits(taken) == list(range(8))
+    assert logits(also) == [1, 2]
+    assert logits(submit(scheduler, [pair(number, 10) for number in range(8)], max_queue=10)) == list(range(8))
+
+
+def test_a_list_longer_than_the_queue_is_taken_when_nobody_waits(start: Callable[..., Scheduler]) -> None:
+    scheduler = start(Engine())
+    assert logits(submit(scheduler, [pair(number, 10) for number in range(50)], max_queue=10)) == list(range(50))
+
+
+def test_what_is_withdrawn_leaves_the_queue(start: Callable[..., Scheduler]) -> None:
+    engine = Engine()
+    scheduler = start(engine)
+    engine.hold(scheduler)
+    gone = submit(scheduler, [pair(number, 10) for number in range(100)], max_queue=100)
+    scheduler.withdraw(gone)
+    other = submit(scheduler, [pair(7, 10)] * 100, max_queue=100)
+    engine.gate.set()
+    assert logits(other) == [7.0] * 100
+    assert not gone.done.done()
+    assert sum(map(len, engine.batches)) == 101
+
+
+def test_an_empty_list_is_done_at_once(start: Callable[..., Scheduler]) -> None:
+    assert logits(submit(start(Engine()), [])) == []
+
+
+def test_an_error_reaches_the_callers_concerned_and_the_engine_goes_on(start: Callable[..., Scheduler]) -> None:
+    def fail_on_13(pairs: Sequence[EncodedPair]) -> Logits:
+        if any(each.query[0] == 13 for each in pairs):
+            raise RuntimeError("an unlucky number")
+        return numbers(pairs)
+
+    engine = Engine(fail_on_13)
+    scheduler = start(engine)
+    engine.hold(scheduler)
+    good, bad = submit(scheduler, [pair(1, 10)] * 3), submit(scheduler, [pair(2, 10), pair(13, 10)])
+    engine.gate.set()
+    assert logits(good) == [1.0] * 3
+    with pytest.raises(RuntimeError, match="an unlucky number"):
+        logits(bad)
+    assert logits(submit(scheduler, [pair(5, 10)])) == [5.0]
+
+
+def test_the_third_batch_fails_and_what_waits_behind_it_is_dropped(start: Callable[..., Scheduler]) -> None:
+    engine = Engine(lambda pairs: numbers(pairs) if len(engine.batches) != 3 else 1 / 0)  # type: ignore[arg-type]
+    scheduler = start(engine)
+    with pytest.raises(ZeroDivisionError):
+        logits(submit(scheduler, [pair(number, 100) for number in range(50)]))
+    assert logits(submit(scheduler, [pair(5, 10)])) == [5.0]
+    assert len(engine.batches) == 4
+
+
+def test_a_batch_that_memory_cannot_hold_is_halved_and_the_budget_remembered(start: Callable[..., Scheduler]) -> None:
+    def hold_30_tokens(pairs: Sequence[EncodedPair]) -> Logits:
+        if len(pairs) * max(each.length for each in pairs) > 30:
+            raise OutOfMemoryError("too much")
+        return numbers(pairs)
+
+    engine = Engine(hold_30_tokens)
+    scheduler = start(engine)
+    assert logits(submit(scheduler, [pair(number, 10) for number in range(10)])) == list(range(10))
+    assert [len(batch) for batch in engine.batches] == [10, 5, 2, 3, 5, 2, 3]
+    engine.batches.clear()
+    assert logits(submit(scheduler, [pair(number, 10) for number in range(10)])) == list(range(10))
+    assert [len(batch) for batch in engine.batches] == [2] * 5
+
+
+def test_a_single_pair_that_memory_cannot_hold_is_an_error(start: Callable[..., Scheduler]) -> None:
+    def hold_nothing(_: Sequence[EncodedPair]) -> Logits:
+        raise OutOfMemoryError("too much")
+
+    with pytest.raises(OutOfMemoryError, match="too much"):
+        logits(submit(start(Engine(hold_nothing)), [pair(1, 10)] * 3))
+
+
+def test_other_errors_are_not_tried_again(start: Callable[..., Scheduler]) -> None:
+    engine = Engine(lambda _: 1 / 0)  # type: ignore[arg-type,return-value]
+    with pytest.raises(ZeroDivisionError):
+        logits(submit(start(engine), [pair(1, 10)] * 3))
+    assert len(engine.batches) == 1
+
+
+def test_closing_ends_the_threads_when_the_work_is_done() -> None:
+    engine = Engine()
+    scheduler = Scheduler(engine.run, workers=3, pairs_per_batch=1, pass_tokens=0)
+    request = submit(scheduler, [pair(number, 10) for number in range(20)])
+    before = [thread for thread in threading.enumerate() if thread.name.startswith("rerank-")]
+    scheduler.close()
+    scheduler.join()
+    assert logits(request) == list(range(20))
+    assert not any(thread.is_alive() for thread in before)
+    with pytest.raises(ClosedError, match="nothing can be scored any more"):
+        submit(scheduler, [pair(1, 10)])

@@ -1,0 +1,83 @@
+"""Templates are read off the tokenizer, and pairs are what the tokenizer itself would make of them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from rerank_plugins.backends.layout import lay_out
+from rerank_plugins.models.source import EMBEDDED_FOLDER
+from rerank_plugins.text.pairs import PairEncoder, read_template
+from rerank_plugins.text.tokenizer import TextTokenizer
+from tests.texts import DOCUMENTS, QUERY
+from tests.tiny_models import unigram, word_piece
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "segment_ids")
+
+
+@pytest.mark.parametrize("make", [word_piece, unigram])
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_pair_is_what_the_tokenizers_own_template_gives(make: type[Tokenizer], document: str) -> None:
+    plain = make()
+    plain.no_padding()
+    plain.no_truncation()
+    expected = plain.encode(QUERY, document)
+    tokenizer = TextTokenizer(make())
+    template = read_template(tokenizer, "template")
+    encoder = PairEncoder(tokenizer, template, max_length=512, max_positions=512)
+    arrays = lay_out(encoder.encode([(QUERY, document)]).pairs, template, inputs=INPUTS, pad_token_id=0)
+    assert arrays["input_ids"][0].tolist() == expected.ids
+    assert arrays["token_type_ids"][0].tolist() == expected.type_ids
+    assert arrays["attention_mask"][0].tolist() == expected.attention_mask
+    assert arrays["position_ids"][0].tolist() == list(range(len(expected.ids)))
+
+
+def test_segments_stand_side_by_side_and_positions_restart() -> None:
+    tokenizer = TextTokenizer(Tokenizer.from_file(str(EMBEDDED_FOLDER / "tokenizer.json")))
+    template = read_template(tokenizer, "segments")
+    encoder = PairEncoder(tokenizer, template, max_length=512, max_positions=512)
+    arrays = lay_out(encoder.encode([("who", "bread is")]).pairs, template, inputs=INPUTS, pad_token_id=0)
+    assert arrays["input_ids"][0].tolist() == [101, 2040, 102, 101, 7852, 2003, 102]
+    assert arrays["position_ids"][0].tolist() == [0, 1, 2, 0, 1, 2, 3]
+    assert arrays["segment_ids"][0].tolist() == [0, 0, 0, 1, 1, 1, 1]
+    assert arrays["token_type_ids"][0].tolist() == [0] * 7
+
+
+@given(
+    query=st.integers(0, 700),
+    document=st.integers(0, 700),
+    max_length=st.integers(16, 600),
+    positions=st.sampled_from([64, 512, None]),
+    pair_encoding=st.sampled_from(["template", "segments"]),
+)
+def test_every_pair_fits_and_keeps_what_it_can(
+    query: int, document: int, max_length: int, positions: int | None, pair_encoding: str
+) -> None:
+    tokenizer = TextTokenizer(word_piece())
+    template = read_template(tokenizer, pair_encoding)
+    encoder = PairEncoder(tokenizer, template, max_length=max_length, max_positions=positions)
+    (pair,) = encoder.encode([("hamlet " * query, "bread " * document)]).pairs
+    room = encoder.max_length - template.special
+    assert pair.length == len(pair.query) + len(pair.document) + template.special <= encoder.max_length <= max_length
+    assert pair.query_truncated == (len(pair.query) < query)
+    assert pair.document_truncated == (len(pair.document) < document)
+    if query <= room * 3 // 4 and positions is None:
+        assert len(pair.query) == query
+    if pair.query_truncated:
+        assert len(pair.query) == room * 3 // 4 or len(pair.query) == (positions or 0) - 2
+    if positions is not None and pair_encoding == "segments":
+        assert max(len(pair.query), len(pair.document)) + 2 <= positions
+
+
+def test_a_text_is_tokenized_once_however_often_it_occurs() -> None:
+    asked: list[str] = []
+
+    class Counting(TextTokenizer):
+        def encode(self, texts: list[str], *, enough: int) -> list:  # type: ignore[type-arg]
+            asked.extend(texts)
+            return super().encode(texts, enough=enough)
+
+    tokenizer = Counting(word_piece())
+    encoder = PairEncoder(tokenizer, read_template(tokenizer, "template"), max_length=64, max_positions=None)
+    encoder.encode([("who", "bread"), ("who", "hamlet"), ("what", "bread")])
+    assert sorted(asked) == ["bread", "hamlet", "what", "who"]
