@@ -31,9 +31,9 @@ from rerank_plugins import (
     Reranker,
     ScoringError,
 )
-from rerank_plugins.backends.base import Batch, Logits, Placement
-from rerank_plugins.caching import PairScore
+from rerank_plugins.backends.base import Inputs, Placement, RawScores
 from rerank_plugins.caching.memory import MemoryCache
+from rerank_plugins.scores import DocumentScore
 from tests.texts import DOCUMENTS, QUERY, mixed_lengths
 
 OpenReranker = Callable[..., Reranker]
@@ -42,11 +42,11 @@ FP32, INT8 = 1e-4, 0.02
 
 def logits(results: Sequence[RankResult]) -> list[float]:
     """The logits in the caller's order."""
-    return [result.logit for result in sorted(results, key=lambda each: each.index)]
+    return [result.raw_score for result in sorted(results, key=lambda each: each.index)]
 
 
 @contextmanager
-def forward(reranker: Reranker, instead: Callable[[Batch], Logits]) -> Any:
+def forward(reranker: Reranker, instead: Callable[[Inputs], RawScores]) -> Any:
     """Put something else in the place of a model's forward pass: a device that fails, or hangs."""
     with patch.object(reranker._loaded.backend, "forward", instead):
         yield
@@ -59,7 +59,7 @@ class Meter(MemoryCache):
         super().__init__()
         self.asked = self.kept = 0
 
-    def get_many(self, keys: Sequence[bytes]) -> list[PairScore | None]:
+    def get_many(self, keys: Sequence[bytes]) -> list[DocumentScore | None]:
         self.asked += len(keys)
         return super().get_many(keys)
 
@@ -109,7 +109,7 @@ class TestSameScores:
                     with ThreadPoolExecutor(callers) as threads:
                         answers = list(threads.map(lambda documents: engine.rank(QUERY, documents), lists))
                 for answer, expected in zip(answers, alone, strict=True):
-                    assert logits(answer) == pytest.approx([each.logit for each in expected], abs=tolerance)
+                    assert logits(answer) == pytest.approx([each.raw_score for each in expected], abs=tolerance)
                     assert {each.index: (each.truncated, each.span) for each in answer} == {
                         index: (each.truncated, each.span) for index, each in enumerate(expected)
                     }
@@ -165,7 +165,7 @@ class TestWindows:
             start, end = result.span or (0, 0)
             (alone,) = reranker.rank(QUERY, [document[start:end]])
             assert alone.span is None
-            assert result.logit == pytest.approx(alone.logit, abs=INT8 if name == "embedded" else FP32)
+            assert result.raw_score == pytest.approx(alone.raw_score, abs=INT8 if name == "embedded" else FP32)
 
     @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(words=st.integers(1, 300), max_length=st.integers(16, 80))
@@ -247,7 +247,7 @@ class TestTrouble:
     """Errors, full queues, late answers and lost callers."""
 
     def test_a_failing_forward_pass_reaches_the_caller_and_the_next_one_works(self, bert: Reranker) -> None:
-        def fail(_: Batch) -> Logits:
+        def fail(_: Inputs) -> RawScores:
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
         with forward(bert, fail), pytest.raises(RuntimeError, match="illegal memory access"):
@@ -260,7 +260,7 @@ class TestTrouble:
             released = threading.Event()
             real = reranker._loaded.backend.forward
 
-            def hang(batch: Batch) -> Logits:
+            def hang(batch: Inputs) -> RawScores:
                 released.wait(10)
                 return real(batch)
 
@@ -280,7 +280,7 @@ class TestTrouble:
             begun, released = threading.Event(), threading.Event()
             real = reranker._loaded.backend.forward
 
-            def wait(batch: Batch) -> Logits:
+            def wait(batch: Inputs) -> RawScores:
                 begun.set()
                 released.wait(10)
                 return real(batch)
@@ -313,7 +313,7 @@ class TestTrouble:
     async def test_what_memory_cannot_hold_is_an_error_or_goes_to_the_cpu(
         self, open_reranker: OpenReranker, model_folder: Callable[[str], Path], tmp_path: Path
     ) -> None:
-        def full(_: Batch) -> Logits:
+        def full(_: Inputs) -> RawScores:
             raise OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
         with (

@@ -3,10 +3,10 @@
 import threading
 from collections.abc import Mapping, Sequence
 
-from rerank_plugins.caching.base import PairScore
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.extras import extra
 from rerank_plugins.forks import reset_after_fork
+from rerank_plugins.scores import DocumentScore
 
 with extra("cache", provides="cachetools"):
     from cachetools import LRUCache
@@ -32,16 +32,16 @@ class MemoryCache:
         if max_bytes < BYTES_A_SCORE:
             raise InvalidValueError(f"max_bytes must be at least {BYTES_A_SCORE}, what one score takes: {max_bytes}.")
         self._max_bytes = max_bytes
-        self._scores: LRUCache[bytes, PairScore] = LRUCache(max_bytes // BYTES_A_SCORE)
+        self._scores: LRUCache[bytes, DocumentScore] = LRUCache(max_bytes // BYTES_A_SCORE)
         self._lock = threading.Lock()
         reset_after_fork(self, MemoryCache._renew_lock)
 
-    def get_many(self, keys: Sequence[bytes]) -> list[PairScore | None]:
+    def get_many(self, keys: Sequence[bytes]) -> list[DocumentScore | None]:
         """See `ScoreCache.get_many`."""
         with self._lock:
             return [self._scores.get(key) for key in keys]
 
-    def set_many(self, scores: Mapping[bytes, PairScore]) -> None:
+    def set_many(self, scores: Mapping[bytes, DocumentScore]) -> None:
         """See `ScoreCache.set_many`."""
         with self._lock:
             self._scores.update(scores)

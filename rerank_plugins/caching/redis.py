@@ -5,9 +5,9 @@ import struct
 import time
 from collections.abc import Mapping, Sequence
 
-from rerank_plugins.caching.base import PairScore
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.extras import extra
+from rerank_plugins.scores import DocumentScore
 
 with extra("redis", provides="redis"):
     from redis import Redis
@@ -56,7 +56,7 @@ class RedisCache:
         self._silent_until = 0.0
         self.failures = 0
 
-    def get_many(self, keys: Sequence[bytes]) -> list[PairScore | None]:
+    def get_many(self, keys: Sequence[bytes]) -> list[DocumentScore | None]:
         """Look scores up with one MGET; see `ScoreCache.get_many`."""
         if not keys or self._is_silent():
             return [None] * len(keys)
@@ -67,7 +67,7 @@ class RedisCache:
             return [None] * len(keys)
         return [_unpack(each) if isinstance(each, bytes) else None for each in found]
 
-    def set_many(self, scores: Mapping[bytes, PairScore]) -> None:
+    def set_many(self, scores: Mapping[bytes, DocumentScore]) -> None:
         """Keep scores with one pipeline; see `ScoreCache.set_many`."""
         if not scores or self._is_silent():
             return
@@ -95,13 +95,13 @@ def _rebuild(arguments: dict[str, object]) -> RedisCache:
     return RedisCache(**arguments)  # type: ignore[arg-type]  # what __init__ was given
 
 
-def _pack(score: PairScore) -> bytes:
+def _pack(score: DocumentScore) -> bytes:
     flags = score.query_truncated | score.document_truncated << 1 | (score.span is not None) << 2
-    return _FORMAT.pack(score.logit, flags, *(score.span or (0, 0)))
+    return _FORMAT.pack(score.raw, flags, *(score.span or (0, 0)))
 
 
-def _unpack(data: bytes) -> PairScore | None:
+def _unpack(data: bytes) -> DocumentScore | None:
     if len(data) != _FORMAT.size:  # Another program's, or another version's.
         return None
-    logit, flags, start, end = _FORMAT.unpack(data)
-    return PairScore(logit, bool(flags & 1), bool(flags & 2), (start, end) if flags & 4 else None)
+    raw, flags, start, end = _FORMAT.unpack(data)
+    return DocumentScore(raw, bool(flags & 1), bool(flags & 2), (start, end) if flags & 4 else None)

@@ -89,7 +89,7 @@ def agreement(rankings: Sequence[tuple[Sequence[RankResult], Sequence[RankResult
 
 
 def _by_index(results: Sequence[RankResult]) -> list[float]:
-    return [result.logit for result in sorted(results, key=lambda each: each.index)]
+    return [result.raw_score for result in sorted(results, key=lambda each: each.index)]
 
 
 def _tau(one: list[float], other: list[float]) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.exporting.quantization import quantize, scale_rows
 from rerank_plugins.extras import extra
-from rerank_plugins.models.source import find_model
+from rerank_plugins.models.spec import resolve
 from rerank_plugins.options import RerankConfig
 from rerank_plugins.text.tokenizer import load_tokenizer
 
@@ -17,7 +17,7 @@ with extra("export", provides="torch"):
     import torch
     from torch import Tensor, nn
 
-    from rerank_plugins.backends.torch import accepted_inputs, load_classifier
+    from rerank_plugins.backends.classifier import accepted_inputs, load_classifier
 from onnxruntime.transformers.fusion_options import FusionOptions
 from onnxruntime.transformers.optimizer import optimize_model
 
@@ -57,7 +57,7 @@ def export(config: RerankConfig, folder: Path, *, int8: bool = False) -> None:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidValueError(f"'{folder}' is not empty. Name a new folder, or empty it.")
-    source = find_model(replace(config, backend="torch"))
+    source = resolve(replace(config, backend="torch")).folder
     model = load_classifier(source, torch.float32, attention="eager")  # the form that the optimiser knows
     folder.mkdir(parents=True, exist_ok=True)
     for name in _SIDE_FILES:
