@@ -1,4 +1,4 @@
-"""Scores kept in this process; the one unused for longest is forgotten first."""
+"""Keep scores in this process, and evict the least recently used first."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from rerank_plugins.scores import DocumentScore
 with extra("cache", provides="cachetools"):
     from cachetools import LRUCache
 
-# What one score takes: key, score, and the entries of the two dicts behind it.
+# Memory of one score: key, score, and the entries of the two dicts behind it.
 BYTES_A_SCORE = 450
 
 
@@ -19,10 +19,10 @@ class MemoryCache:
     """A cache in memory; safe to share between threads and Rerankers.
 
     Args:
-        max_bytes: What it may take.
+        max_bytes: Memory it may use, estimated.
 
     Raises:
-        InvalidValueError: If that is not enough for one score.
+        InvalidValueError: If that is less than one score takes.
 
     Examples:
         >>> reranker = Reranker(cache=MemoryCache(max_bytes=100_000_000))
@@ -30,7 +30,9 @@ class MemoryCache:
 
     def __init__(self, max_bytes: int = 64_000_000) -> None:
         if max_bytes < BYTES_A_SCORE:
-            raise InvalidValueError(f"max_bytes must be at least {BYTES_A_SCORE}, what one score takes: {max_bytes}.")
+            raise InvalidValueError(
+                f"max_bytes must be at least {BYTES_A_SCORE}, the size of one score, got {max_bytes}."
+            )
         self._max_bytes = max_bytes
         self._scores: LRUCache[bytes, DocumentScore] = LRUCache(max_bytes // BYTES_A_SCORE)
         self._lock = threading.Lock()
