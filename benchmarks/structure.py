@@ -43,7 +43,9 @@ def _large_classes(trees: dict[Path, ast.Module]) -> Iterator[str]:
 
 def _fields(node: ast.ClassDef, methods: list[ast.FunctionDef | ast.AsyncFunctionDef]) -> set[str]:
     """Name what a class declares and what its methods assign to `self`."""
-    declared = {each.target.id for each in node.body if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)}
+    declared = {
+        each.target.id for each in node.body if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
+    }
     assigned = {
         each.attr
         for method in methods

@@ -48,8 +48,8 @@ class RedisCache:
             )
         except ValueError:  # Its message quotes the port, which may be a part of a password.
             raise InvalidValueError(
-                "The Redis URL of the cache is invalid. Write redis://:password@host:port/0, with / and # in a password "
-                "escaped as %2F and %23."
+                "The Redis URL of the cache is invalid. Write redis://:password@host:port/0, with / and # in the "
+                "password escaped as %2F and %23."
             ) from None
         self._prefix = namespace.encode() + b":"
         self._ttl = ttl
