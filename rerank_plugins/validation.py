@@ -76,9 +76,11 @@ def check_list(query: object, documents: object, instruction: object, *, place: 
         check_documents(documents, name=f"documents{place}"),
         None if instruction is None else check_text("instruction", instruction),
     )
+    if isinstance(documents, list) and documents == checked.documents:  # Most lists are as they were: compared in C, and mostly by identity.
+        return checked, int(query != checked.query)
     given: Any = documents
-    replaced = sum(was is not now and was != now for was, now in zip(given, checked.documents, strict=True))
-    return checked, replaced + (query != checked.query)
+    replaced = sum(was != now for was, now in zip(given, checked.documents, strict=True))
+    return checked, replaced + int(query != checked.query)
 
 
 def check_lists(queries: object, documents: object, instruction: object) -> list[Checked]:
