@@ -76,7 +76,8 @@ def check_list(query: object, documents: object, instruction: object, *, place: 
         check_documents(documents, name=f"documents{place}"),
         None if instruction is None else check_text("instruction", instruction),
     )
-    if isinstance(documents, list) and documents == checked.documents:  # Most lists are as they were: compared in C, and mostly by identity.
+    # Most lists are as they were, which a comparison in C tells, mostly by identity.
+    if isinstance(documents, list) and documents == checked.documents:
         return checked, int(query != checked.query)
     given: Any = documents
     replaced = sum(was != now for was, now in zip(given, checked.documents, strict=True))

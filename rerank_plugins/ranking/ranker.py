@@ -139,7 +139,10 @@ class ScorerRanker:
 
         Args:
             queries: What the users ask.
-            documents: The candidates of each query; everything else as in `rank`.
+            documents: The candidates of each query.
+            top_n: As in `rank`, for each list.
+            score_threshold: As in `rank`.
+            instruction: As in `rank`.
 
         Returns:
             One ranking a query, in their order, each with its own report; their times are those of the whole call.
