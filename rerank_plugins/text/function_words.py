@@ -27,105 +27,115 @@ _WORDS = {
         while who whole whom whose why will with within without work works would year years yes yet you young your
         yours""",
     "de": """
-        aber alle allem allen aller alles als also am an andere anderen andererseits auch auf aus bei beiden beim
-        bereits bis bist bitte da dabei dadurch dafür daher damals damit dann daran darauf darf darin darum das dass
-        dein deine dem den denn der deren des dessen deutsch dich die dies diese diesem diesen dieser dieses dir doch
-        dort du durch dürfen ein eine einem einen einer eines einige einigen er es etwa etwas euch euer eventuell
-        existiert folgende folgenden für gab ganz gegen gehen geht genannt gestern gewann gibt hab habe haben hat
-        hatte hatten heißt heute hier hieß hinter ich ihm ihn ihnen ihr ihre ihrem ihren ihrer im immer in ins ist
-        jede jedem jeden jeder jedes jedoch jetzt kam kann kannst kein keine keinen keiner kommt können könnte könnten
-        lange liegt machen macht mal man mehr mein meine meinem meinen meiner mich mir mit mittels morgen muss musste
-        müssen nach nachdem nannte neben nein nennt neue neuen neuer nicht nichts noch nun nur ob oder ohne sehr sein
-        seine seinem seinen seiner seit selbst sich sicher sie sind so sogar solche soll sollen sollte sondern sowie
-        sowohl steht trotz um und uns unser unsere unter viel viele vielen vom von vor wann war waren warum was weil
-        welche welchem welchen welcher welches wenn wer werde werden wessen wie wieder wird wo wodurch wofür woher
-        wohin wollen worden wurde wurden während zu zum zur zwar zwei zwischen über""",
+        ab aber alle allem allen aller alles als also am an andere anderen andererseits auch auf aus außerhalb bei
+        beiden beim bereits bis bist bitte bzw da dabei dadurch dafür daher damals damit dann daran darauf daraus darf
+        darin darum darüber das dass davon dazu dein deine dem den denn dennoch der deren des deshalb dessen deutsch
+        dich die dies diese diesem diesen dieser dieses dir doch dort du durch dürfen ein eine einem einen einer eines
+        einige einigen einmal er es etwa etwas euch euer eventuell existiert folgende folgenden für gab ganz gegen
+        gegenüber gehen geht genannt gestern gewann gibt hab habe haben hat hatte hatten heißt heute hier hieß hinter
+        hätte ich ihm ihn ihnen ihr ihre ihrem ihren ihrer im immer in innerhalb ins ist je jede jedem jeden jeder
+        jedes jedoch jemand jene jetzt kam kann kannst kein keine keinen keiner kommt können könnte könnten lange laut
+        liegt ließ machen macht mal man mehr mein meine meinem meinen meiner mich mir mit mittels morgen muss musste
+        müssen nach nachdem nannte neben nein nennt neue neuen neuer nicht nichts nie niemand noch nun nur ob oder
+        ohne sagte sehr sein seine seinem seinen seiner seit selbst sich sicher sie sind so sogar solche soll sollen
+        sollte somit sondern sowie sowohl statt steht trotz um und uns unser unsere unter viel viele vielen vielleicht
+        vom von vor wann war waren warum was weder weil welche welchem welchen welcher welches wenn wer werde werden
+        wessen wie wieder wird wo wodurch wofür woher wohin wollen worden wurde wurden während wäre würde würden zu
+        zudem zum zur zwar zwei zwischen über""",
     "fr": """
-        afin ai ainsi alors après as au aucun aucune aucuns aujourd auquel aussi autre autres aux avaient avait avant
-        avec avez avoir avons beaucoup bien c ce cela celle celles celui cependant ces cet cette ceux chaque chez ci
-        combien comme comment contre d dans de depuis dernier des deux doit doivent donc dont du durant elle elles en
-        encore entre est et eu eux fait faut fois font fut hier ici il ils j je jusqu jusque l la laquelle le lequel
-        les lesquelles lesquels leur leurs lors lorsque lui ma mais malgré me mes moi moins mon mot mots n ne ni non
-        nos notre nous nouveau nouvelle on ont ou où par parce parmi pas pendant peu peut peuvent plus plusieurs pour
-        pourquoi puis qu quand que quel quelle quelles quelque quelques quels qui quoi s sa sans se selon sera seront
-        ses si son sont sous souvent suis sur ta tant te tes toi ton toujours tous tout toute toutes trop très tu un
-        une vers voici voilà vos votre vous y étaient était été être""",
+        afin ai ainsi alors après as assez au aucun aucune aucuns aujourd auprès auquel aussi autour autre autres aux
+        avaient avait avant avec avez avoir avons ayant beaucoup bien c car ce cela celle celles celui cependant
+        certaines certains ces cet cette ceux chacun chacune chaque chez ci combien comme comment contre d dans de
+        depuis dernier des deux doit doivent donc dont du durant désormais elle elles en encore ensuite entre est et
+        eu eux fait faut fois font furent fut grand grande hier hors ici il ils j je jusqu jusque l la laquelle le
+        lequel les lesquelles lesquels leur leurs lors lorsqu lorsque lui ma mais malgré me merci mes moi moins mon
+        mot mots même mêmes n ne ni non nos notre nous nouveau nouvelle nul on ont ou où par parce parmi pas pendant
+        peu peut peuvent plus plusieurs pour pourquoi pourrait presque puis puisque qu quand que quel quelle quelles
+        quelque quelques quels qui quoi s sa sans se selon sera serait seront ses si son sont sous souvent suis sur ta
+        tant te tes toi ton toujours tous tout toute toutes trop très tu un une vers veuillez voici voilà voir vos
+        votre vous vraiment vôtre y ça étaient était étant été être""",
     "es": """
-        a ahora al algo algunas alguno algunos ante antes aquel aquella aquí así aunque ayer año años aún cada casi
-        como con contra cosa cual cuando cuál cuáles cuándo cuánta cuántas cuánto cuántos cómo de debe deben debería
-        del demasiado desde donde dos durante dónde e el ella ellas ellos en entonces entre era eran eres es esa esas
-        ese eso esos esta estaba estado estar estas este esto estos estoy está están existe favor fue fueron gran ha
-        haber había habían hace hacer hacia han hasta hay he hemos hoy la las le les lo los me mediante mejor menos mi
-        mientras mis misma mismo mucho muchos muy más nada ni no nos nosotros nuestra nuestro nueva nuevo nunca o otra
-        otras otro otros para parte pero poco por porque primera primero puede pueden pues que quien quienes
-        quién quiénes qué se sea según ser si sido siempre siguiente siguientes sin sino sobre solo son soy su sus sí
-        sólo también tan tanto te tenía tiene tienen todas todo todos tras tu un una unas uno unos usted vez y ya yo
-        él""",
+        a acerca además ahora al algo algunas alguno algunos alrededor ante antes aquel aquella aquellos aquí así
+        aunque ayer año años aún cada casi como con contra cosa cual cualquier cuando cuya cuyo cuál cuáles cuándo
+        cuánta cuántas cuánto cuántos cómo de debe deben debería del demasiado demás dentro desde donde dos durante
+        dónde e el ella ellas ellos en entonces entre era eran eres es esa esas ese eso esos esta estaba estaban
+        estado estar estas este esto estos estoy está están existe favor fue fuera fueron gran ha haber había habían
+        hace hacer hacia han hasta hay haya he hemos hizo hoy la las le les lo los luego mayor me mediante mejor menor
+        menos mi mientras mis misma mismo mucho muchos muy más mío nada ni ninguna ninguno ningún no nos nosotros
+        nuestra nuestro nueva nuevo nunca o otra otras otro otros para parte pero poco podía por porque primera
+        primero puede pueden pues que quien quienes quién quiénes qué se sea según ser sería si sido siempre siguiente
+        siguientes sin sino sobre solo son soy su sus sí sólo también tan tanto te tenía tenían tiene tienen todas
+        todo todos tras tu un una unas uno unos usted vez y ya yo él""",
     "it": """
         a abbia abbiamo ad adesso ai al alcune alcuni alla alle allo allora almeno altra altre altri altro anche
-        ancora avere aveva avevano c che chi ci cioè ciò col come con contro cosa così cui d da dai dal dalla dalle
-        dallo degli dei del dell della delle dello dentro deve devono di dopo dove dovrebbe due durante e ed era erano
-        esiste essere fa fare fatto fino fra fu furono già gli ha hanno ho i ieri il in io l la le lei li lo loro lui
-        ma mai me meno mentre mi mia mio molte molti molto ne negli nei nel nell nella nelle nello no noi non nostra
-        nostro nuova nuovo o oggi ogni oltre perché però più poco poi possono presso prima proprio può qual qualche
-        quale quali quando quanta quante quanti quanto quasi quel quella quelle quelli quello questa queste questi
-        questo qui quindi sarà se secondo sei sempre senza si sia siamo solo sono sopra sotto stata state stati stato
-        stessa stesso su sua sue sugli sui sul sull sulla sulle sullo suo suoi tra troppo tu tua tuo tutta tutte tutti
-        tutto un una uno vengono venne verrà verso vi viene voi volta volte è""",
+        ancora avere aveva avevano avrebbe c che chi ci ciascuno cioè circa ciò coi col come con contro cosa così cui
+        d da dai dal dalla dalle dallo degli dei del dell della delle dello dentro deve devono di dopo dove dovrebbe
+        due durante e ecco ed entrambi era erano esiste essere fa fare fatto fino fosse fra fu fuori furono già gli
+        grande grandi ha hai hanno ho i ieri il in inoltre invece io l la le lei li lo loro lui lì ma mai me meno
+        mentre mi mia miei mio molte molti molto ne negli nei nel nell nella nelle nello niente no noi non nostra
+        nostro nulla nuova nuovo o oggi ogni oltre ora per perché però più poco poi possono potrebbe potrebbero presso
+        prima proprio pure può qual qualche quale quali quando quanta quante quanti quanto quasi quel quella quelle
+        quelli quello questa queste questi questo qui quindi sarà se secondo seguente seguenti sei sempre senza si sia
+        siamo siano solo sono sopra sotto stata state stati stato stessa stesso su sua subito sue sugli sui sul sull
+        sulla sulle sullo suo suoi tale tali tra tre troppo tu tua tuo tutta tutte tutti tutto un una uno vengono
+        venne verrà verso vi viene voi volta volte vostro è""",
     "pt": """
-        a agora ainda algo algum alguma algumas alguns além ano anos antes ao aos apenas após aquela aquele aqui as
-        assim até bem cada com como contra da daquele das de dela dele deles depois desde dessa desse desta deste deve
-        devem deverá diz do dois dos durante e ela elas ele eles em embora enquanto entre então era eram essa essas
-        esse esses esta estas este estes está estão eu existe favor faz fazer foi foram hoje há isso isto já lhe maior
-        mais mas me mediante meio melhor menor menos mesmo meu minha muito muitos na nada nas nem nenhum nessa nesse
-        nesta neste no nos nossa nosso nova novo num numa nunca não nós o onde ontem os ou outra outras outro outros
-        para pela pelas pelo pelos perto pode podem pois por porque porquê porém pouco primeira primeiro próprio quais
-        qual qualquer quando quanta quantas quanto quantos quase que quem quê se segundo seja sem sempre sendo ser
-        será seu seus sido sob sobre sua suas só tal também tanto tem tempo tenha tinha tinham toda todas todo todos
-        três tudo têm um uma umas uns vai vez você vocês à às é""",
+        a abaixo acima agora ainda algo algum alguma algumas alguns além ano anos antes ao aos apenas após aquela
+        aquele aqui as assim até bem cada com como contra da daquele das de dela dele deles dentro depois desde dessa
+        desse desta deste deve devem deverá diz do dois dos durante e ela elas ele eles em embora enquanto entre então
+        era eram essa essas esse esses esta estas estava estavam este esteja estejam estes está estão eu existe favor
+        faz fazer foi fora foram hoje há isso isto já lhe lhes maior mais mas me mediante meio melhor menor menos
+        mesmo meu meus minha minhas muito muitos na nada nas nem nenhum nessa nesse nesta neste no nos nossa nosso
+        nova novo num numa nunca não nós o onde ontem os ou outra outras outro outros para pela pelas pelo pelos perto
+        pode podem poderia pois por porque porquê porém pouco primeira primeiro próprio quais qual qualquer quando
+        quanta quantas quanto quantos quase que quem quê se segundo seja sem sempre sendo ser seria será seu seus sido
+        sim sob sobre sua suas são só tal também tanto tem tempo tenha teve tinha tinham tiveram toda todas todo todos
+        três tudo tão têm um uma umas uns vai vez você vocês à às é""",
     "nl": """
-        aan aangezien achter al alle alleen alles als altijd ander andere anders bent bestaat bij bijna binnen daar
-        daarna daarom dan dat de deze dezelfde die dit doen doet door drie dus echter een eens eerste elk elke en er
-        erg gaan gaat geen geldig geweest geworden gisteren had hadden heb hebben heeft heel hem hen het hier hij hoe
-        hoeveel hun iemand iets ik in is ja jaar je jij jou jouw kan kon konden kunnen kunt laatste maar mag meer
-        meeste men met mij mijn moest moet moeten na naar nadat niet niets nog nooit nou nu of om omdat onder ons onze
-        ook op over per reeds sinds soms te tegen ten terwijl tijdens toch toen tot tussen twee u uit uw vaak van
-        vanaf vandaag veel vele verder volgens voor vooral vraag waar waarin waarom wanneer want waren was wat we weer
-        welk welke werd werden wie wij wil willen wilt worden wordt zal ze zeer zei zeker zelf zich zij zijn zo zoals
-        zonder zou zouden zoveel zowel één""",
+        aan aangezien achter al alle alleen alles als altijd ander andere anders basis bent bestaat bij bijna
+        bijvoorbeeld binnen daar daarna daarom dan dat de deze dezelfde die dit doen doet door drie dus echter een
+        eens eerste elk elke en enige enkele er erg gaan gaat geen geldig geweest geworden gisteren had hadden heb
+        hebben hebt heeft heel hem hen het hier hierbij hij hoe hoeveel hun ieder iemand iets ik in is ja jaar je jij
+        jou jouw kan kon konden kunnen kunt laatste maar mag meer meeste men met mij mijn moest moet moeten na naar
+        naast nadat niet niets nog nogmaals nooit nou nu of om omdat onder ongeveer ons onze ook op over per reeds
+        sinds sommige soms te tegen ten terwijl tijdens toch toen tot tussen twee u uit uw vaak van vanaf vandaag
+        vanuit veel vele verder volgende volgens voor vooral vraag waar waarin waarom wanneer want waren was wat we
+        weer welk welke werd werden wie wiens wij wil willen wilt worden wordt zal ze zeer zei zeker zelf zich zij
+        zijn zo zoals zodat zonder zou zouden zoveel zowel één""",
     "pl": """
         a aby albo ale ani aż bardzo bez bo by być był była było były będzie będą cały chce ci ciebie co coś czego czy
-        czyli czym często dla dlaczego dlatego do dwa dwie dziś gdy gdyż gdzie go i ich ile im inne innych istnieje iż
-        ja jak jaka jaki jakich jakie jakim jako je jeden jednak jednym jego jej jemu jest jestem jeszcze jeśli jeżeli
-        już każdy kiedy kim kogo kto ktoś która które którego której który których którym którzy którą lecz lub ma
-        mają może można musi muszą my na nad nadal nam nas nasz nawet nic nich nie niego nim niż nowe nowy o obecnie
-        od on ona one oni ono oraz po pod podczas pomimo ponieważ poprzez powinien powinna poza proszę przed przede
-        przez przy raz również się sobie swoje swój są ta tak taki takie także tam te tego tej ten teraz też to tu
-        tutaj tych tylko tym u w wczoraj we wiele więc wszystkie wszystko wśród z za zawsze ze został została zostały
-        że żeby""",
+        czyli czym często dla dlaczego dlatego do dość dwa dwie dzięki dziś gdy gdyż gdzie go i ich ile im inne innych
+        istnieje iż ja jak jaka jaki jakich jakie jakim jako je jeden jednak jednym jego jej jemu jest jestem jeszcze
+        jeśli jeżeli już każdy kiedy kilka kim kogo kto ktoś która które którego której który których którym którzy
+        którą lecz lub ma mają mam mamy masz między może można musi muszą my na nad nadal nam nas nasz nasza naszego
+        naszej nawet nic nich nie niech niego nim nimi nią niż nowe nowy o oba obecnie obok od on ona one oni ono oraz
+        po pod podczas pomimo ponieważ poprzez powinien powinna poza proszę przed przede przez przy raz również się
+        sobie swoim swoje swojego swojej swój są ta tak taki takie także tam te tego tej ten teraz też to tu tutaj
+        twoje twój tych tylko tym u w wasz wczoraj we według wiele więc wszystkich wszystkie wszystko wśród z za
+        zawsze ze został została zostały że żeby""",
     "tr": """
         acaba ama ancak arasında arasındaki artık aslında aynı ayrıca az bana bazı başka belki ben beri bile bin bir
         biri birkaç birçok biz bize bizim bu bugün buna bunda bundan bunlar bunları bunun burada böyle böylece bütün
-        da daha dahil de dek değil değildir diye diğer dolayı dün eden eder ederek edildi edilen etmek etti fakat gibi
-        girin göre hakkında hala hangi hangisi hatta hem henüz hep hepsi her herhangi hiç iken iki ile ilgili ilk ise
-        itibaren için işte kadar karşı kaç kendi kendine kez ki kim kimdi kimdir kime kimin lütfen mi mu mü mı nasıl
-        ne neden nedir nerede nereye neydi neyi niye niçin o olan olarak oldu olduğu olduğunda olduğunu olmak olmalı
-        olmalıdır olması olur ona ondan onlar onların onu onun orada oysa pek rağmen sadece sen siz sonra tarafından
-        tüm var vardı vardır ve veya ya yani yapılan yerine yine yok yoktur zaman çeşitli çok çünkü üzere üzerinde şey
-        şimdi şu""",
+        da daha dahil de dek değil değildir diye diğer dolayı dün eden eder ederek edildi edilen etmek etti fakat
+        fazla gibi girin göre hakkında hala hangi hangisi hatta hem henüz hep hepsi her herhangi hiç hiçbir idi iken
+        iki ile ilgili ilk ise itibaren için içinde işte kadar karşı kaç kendi kendine kez ki kim kimdi kimdir kime
+        kimin lütfen mi mu mü mı nasıl ne neden nedir nerede nereye neydi neyi niye niçin o olan olarak oldu olduğu
+        olduğunda olduğunu olmak olmalı olmalıdır olması olsa olup olur ona ondan onlar onların onu onun orada oysa
+        pek rağmen sadece sen siz sonra tarafından tüm var vardı vardır ve veya ya yalnızca yani yapılan yerine yine
+        yok yoktur zaman çeşitli çok çünkü önce üzere üzerinde şeklinde şey şimdi şu""",
     "vi": """
         ai anh bao bằng bị bởi cho chúng chưa chỉ con các cái còn có cùng cũng cả cần của cứ do dưới giữa gì hai hay
         hôm hơn họ khi không là làm lên lúc lại mà mình mỗi một mới ngày người nhiều nhà như nhưng nhất những nào này
         nên nó năm nơi nếu phải qua ra rất rằng sau sẽ sự theo thành thì thế thể trong trên trước tôi tại tất từ việc
         và vào vì vẫn vậy về với đang đi điều đâu đây đã đó được đến đều để ấy ở""",
     "ro": """
-        a acea aceasta această acest aceste acestei acestor acestui acolo acum ai aici al ale am ar are asemenea
-        asupra atunci atât au avea avut așa ca cam care ce cea cei cel cele celor cine cu cui cum când cât câte câți
-        că cărei cărora către da dacă dar datorită de deci decât deja despre deși din dintre după ea ei el ele era
-        erau este eu face fi fie fiind foarte fost fostul fără i iar la le lor lui mai mult multe mulți nici nimic
-        niște noi nostru nu o oamenii or ori pe pentru peste poate pot prima primul prin până sa sale sau se si spre
-        sub sunt să său te toate tot toți un una unde unei unele unii unor unui va voi vor îi îl în înainte încă însă
-        într între își și""",
+        a acea aceasta această aceea aceia acelor acest aceste acestei acestor acestui acești acolo acum ai aici al
+        ale am ar are asemenea asta asupra atunci atât au avea aveți avut așa ca cam care ce cea cei cel cele celor
+        cine cu cui cum când cât câte câți că cărei cărora către da dacă dar datorită de deci decât deja despre deși
+        din dintr dintre după ea ei el ele era erau este eu face fi fie fiecare fiind foarte fost fostul fără i iar la
+        le lor lui mai mult multe mulți nici nimic niște noastră noi nostru nu o oamenii or ori pe pentru peste poate
+        pot poți prima primul prin până sa sale sau se si spre sub sunt să său te toate tot toți trebuie un una unde
+        unei unele unii unor unui va voastră voi vor îi îl în înainte încă însă într într-un între își și""",
     "sv": """
         alla allt att av bara blev bli blir både de dem den denna deras dess det detta dig din dock du där då efter
         eftersom ej eller en enligt er ett flera från få får för före första genom går gör göra ha hade han hans har

@@ -121,8 +121,11 @@ class _LatinCheck:
         found = self._evidence(words, counts)
         if not found:
             return None
-        # Of equals the first in the table.
-        code = max(filter(found.__contains__, FUNCTION_WORDS), key=lambda code: _count(found[code], counts))
+        # Of equals the one of more function words, then the first in the table.
+        code = max(
+            filter(found.__contains__, FUNCTION_WORDS),
+            key=lambda code: (_count(found[code], counts), len(found[code] & FUNCTION_WORDS[code])),
+        )
         shared = FUNCTION_WORDS[code].intersection(counts) & self._own
         own = _count(self._own.intersection(counts) - shared, counts)
         count = _count(found[code], counts)
@@ -146,7 +149,7 @@ class _LatinCheck:
         for word in counts:
             languages = set(self._languages_of.get(word, ()))
             if word in spelled:
-                languages.update(*(self._languages_with.get(letter, ()) for letter in word))
+                languages.update(*map(self._languages_with.__getitem__, self._languages_with.keys() & word))
             for code in languages:
                 found.setdefault(code, set()).add(word)
         return found
