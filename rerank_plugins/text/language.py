@@ -12,23 +12,24 @@ from rerank_plugins.text.function_words import FUNCTION_WORDS, LETTERS
 from rerank_plugins.text.languages import LANGUAGES, language_code, name_of_script
 from rerank_plugins.text.scripts import main_script, scripts_of_vocabulary
 
-# Characters that are looked at: all of a text, or as many from its beginning and its middle together.
+# How many characters are examined: the whole text, or its beginning and its middle.
 _SAMPLE = 400
 _BEYOND_LATIN = re.compile("[\u0370-\u1dff\u2c00-\U0010ffff]")
 _WORD = re.compile(r"[^\W\d_]+")
-# In another language than the model's, at least this share of a sentence's words is known to belong to it ...
-_MIN_SHARE = 0.2
-# The same where words of both count as the other one's ("was", "die"), since no word is the model's alone.
-_MIN_SHARE_WITH_SHARED = 0.3
-# ... and so many times more than to the model's languages.
-_MIN_RATIO = 2
-# Fewer words are often a name or a term, of a dish, a film or a place: "de novo protein design".
+# Shorter texts are often names or terms: "de novo protein design".
 _MIN_WORDS = 5
+# A text is in another language if that language's own words make up this share of it, with two different ones ...
+_MIN_SHARE = 0.2
 _MIN_DISTINCT = 2
+# ... and outnumber the words of the model's languages this many times.
+_MIN_RATIO = 2
+# Without any word of the model's languages alone, words of both ("was", "die") count too, and more are required.
+_MIN_SHARE_WITH_SHARED = 0.3
 _MIN_WITH_SHARED = 3
-# In prose of the model's languages a third of the words are theirs alone; in another's a few, in names and quotes.
+# Above this share of words that only the model's languages have, a text is theirs. English prose has about a third.
 _MAX_OWN = 0.15
 
+# Models that read more scripts than this are multilingual.
 _MANY_SCRIPTS = 4
 _REMEDY = "BAAI/bge-reranker-v2-m3"
 
@@ -49,14 +50,14 @@ class Readable:
 class LanguageCheck:
     """Finds texts in languages that a model cannot read.
 
-    A text's script decides first. Within the Latin script, a model that declares its languages is told from others by
-    function words and by the letters of other alphabets. Languages that share another script, such as Russian and
-    Ukrainian, are not told apart. Of a long text a sample of 400 characters is read, so 50 English texts take about
-    0.6 ms, and 50 that are all in German 3 ms. Threads may share a check.
+    A text's script decides first. Within the Latin script, languages are told apart by function words and by letters
+    such as "ß", for models that declare theirs. Languages that share another script, such as Russian and Ukrainian, are
+    not told apart. At most 400 characters of a text are examined: 50 English texts take about 0.6 ms, 50 German ones
+    3 ms. Threads may share a check.
 
     Args:
-        vocabulary: The model's tokenizer or its vocabulary. It decides which scripts are read, where no languages are
-            declared.
+        vocabulary: The model's tokenizer or its vocabulary, which decides which scripts the model reads if it declares
+            no languages.
         languages: The languages that the model declares, as ISO 639-1 codes or language tags ("en", "pt-BR").
 
     Example:
@@ -106,7 +107,7 @@ class _LatinCheck:
 
     @classmethod
     def of(cls, languages: Collection[str]) -> "_LatinCheck | None":
-        """Make the check, unless a declared language has no list of words: its texts could be taken for another's."""
+        """Make the check, unless a declared language has no word list: its texts could be taken for another one."""
         latin = [code for code in languages if code not in LANGUAGES or "Latin" in LANGUAGES[code].scripts]
         return cls(languages) if FUNCTION_WORDS.keys() >= set(latin) else None
 
@@ -136,14 +137,14 @@ class _LatinCheck:
         return LANGUAGES[code].name if enough else None
 
     def _is_own(self, text: str) -> bool:
-        """Let nearly all texts pass that are in the model's languages, fast: without a look at single words."""
+        """Recognize most texts in the model's languages quickly, without examining every word."""
         words = text.lower().replace("'", " ").replace("’", " ").split()
         own = sum(map(self._own_alone.__contains__, words))
         return own > _MAX_OWN * len(words) or (text.isascii() and self._languages_of.keys().isdisjoint(words))
 
     def _evidence(self, words: Sequence[str], counts: Collection[str]) -> dict[str, set[str]]:
         """Collect, for each other language, the words that are its function words or spelled with its letters."""
-        # Names keep their spelling in any language: a word that is not capitalized says more.
+        # Names keep their foreign spelling in English, so capitalized words do not count.
         spelled = {word for word in words if not word.isascii() and word[0].islower()}
         found: dict[str, set[str]] = {}
         for word in counts:
@@ -177,7 +178,8 @@ def unreadable_message(model: str, found: Mapping[str, int], readable: Readable)
         readable: What the model reads.
 
     Example:
-        >>> print(unreadable_message("embedded", {"German": 3}, Readable(("en",), frozenset({"Latin"}))))
+        >>> message = unreadable_message("embedded", {"German": 3}, Readable(("en",), frozenset({"Latin"})))
+        >>> print(message)  # doctest: +NORMALIZE_WHITESPACE
         3 texts are in German, which 'embedded' does not read (it reads English). Their scores mean little. Use a
         multilingual model such as BAAI/bge-reranker-v2-m3.
     """

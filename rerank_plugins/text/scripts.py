@@ -57,10 +57,10 @@ _KANA_OF_JAPANESE = 0.1
 _MIN_PIECES = 100
 # Distinct characters. BERT's English vocabulary holds under 300 of Han; XLM-RoBERTa's 7,690.
 _MIN_HAN = 1000
-# A vocabulary that spells in bytes and holds this many scripts was trained on many languages: the letters of others it
-# spells, as Qwen3's does Greek.
+# A vocabulary that falls back to bytes and covers more scripts than this is multilingual. It can read a script that it
+# holds few pieces of, as Qwen3's does Greek.
 _MANY_SCRIPTS = 3
-# Vocabularies smaller than this are made of letters, or of a test.
+# Smaller vocabularies consist of characters, or belong to a test model.
 _MIN_VOCABULARY = 1000
 
 
@@ -97,7 +97,7 @@ def main_script(text: str) -> str | None:
 
 
 def _characters(text: str) -> npt.NDArray[np.uint32]:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
 
 def _scripts(characters: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
