@@ -162,7 +162,7 @@ class Reranker(ScorerRanker):
 # Attributes that unpickling makes anew from the configuration; the others are a subclass's own, and travel along.
 _RESOLVED = frozenset(
     {"scorer", "activation", "observers", "max_length", "config", "backend", "device", "dtype"}
-    | {"_activate", "_timeout", "_warned", "_local"}
+    | {"_activate", "_timeout", "_local"}
 )
 
 

@@ -41,6 +41,7 @@ class DeclaredConfig:
         pad_token_id: The id that fills a batch up.
         pair_encoding: `template`: one sequence in the tokenizer's own pair template. `segments`: query and document
             side by side as two single sequences, positions restarting in the second.
+        languages: The languages the model reads, as ISO 639-1 codes or language tags; None where it declares none.
     """
 
     activation: str | None
@@ -48,6 +49,7 @@ class DeclaredConfig:
     max_length: int
     pad_token_id: int
     pair_encoding: str
+    languages: tuple[str, ...] | None
 
 
 def read_declared(name: str, folder: Path) -> DeclaredConfig:
@@ -73,6 +75,7 @@ def read_declared(name: str, folder: Path) -> DeclaredConfig:
         max_length=_max_length(name, own),
         pad_token_id=_pad_token_id(config),
         pair_encoding=pair_encoding,
+        languages=_languages(name, own),
     )
 
 
@@ -128,6 +131,18 @@ def _max_length(name: str, own: dict[str, Any]) -> int:
             f"a whole number from {MIN_MAX_LENGTH} on."
         )
     return int(declared)
+
+
+def _languages(name: str, own: dict[str, Any]) -> tuple[str, ...] | None:
+    declared = own.get("languages")
+    if declared is None:
+        return None
+    if not (isinstance(declared, list) and declared and all(isinstance(tag, str) and tag for tag in declared)):
+        raise UnsupportedModelError(
+            f"'{name}' declares rerank_plugins.languages={declared!r} in its config.json. It must be a list of "
+            'language codes, such as ["en", "de"].'
+        )
+    return tuple(declared)
 
 
 def _pad_token_id(config: dict[str, Any]) -> int:

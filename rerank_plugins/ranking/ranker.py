@@ -2,13 +2,11 @@
 
 import asyncio
 import time
-import warnings
-from collections import Counter
 from collections.abc import Sequence
 from typing import TypeVar
 
 from rerank_plugins.caching import ScoreCache, open_cache
-from rerank_plugins.errors import EventLoopError, UnreadableTextWarning
+from rerank_plugins.errors import EventLoopError
 from rerank_plugins.monitoring.base import Observers, notify
 from rerank_plugins.ranking.activations import choose_activation
 from rerank_plugins.ranking.report import Call, Keep, make_report, rank_scored
@@ -16,7 +14,6 @@ from rerank_plugins.results import RankResult, ReportedList
 from rerank_plugins.scorers.base import Scorer
 from rerank_plugins.scorers.cached import CachedScorer
 from rerank_plugins.scores import QueryDocuments, Scored, ScoreScale
-from rerank_plugins.text.language import unreadable_message
 from rerank_plugins.validation import Checked, check_list, check_lists, check_pairs, check_score_threshold, check_top_n
 
 T = TypeVar("T")
@@ -60,7 +57,6 @@ class ScorerRanker:
         self.observers = Observers()
         self.max_length: int | None = None
         self._timeout = timeout
-        self._warned: set[str] = set()
 
     @property
     def model(self) -> str:
@@ -215,7 +211,6 @@ class ScorerRanker:
     def _results(
         self, checked: Sequence[Checked], scored: Sequence[Scored], keep: Keep, started: float
     ) -> list[ReportedList[RankResult]]:
-        self._warn(scored)
         return [
             rank_scored(each, asked, keep, self._activate, self._call(replaced, started))
             for each, (asked, replaced) in zip(scored, checked, strict=True)
@@ -224,7 +219,6 @@ class ScorerRanker:
     def _scores(
         self, lists: Sequence[QueryDocuments], scored: Sequence[Scored], replaced: int, started: float
     ) -> ReportedList[float]:
-        self._warn(scored)
         scores = [self._activate(score.raw) for each in scored for score in each.scores]
         return ReportedList(scores, make_report(scored, lists, scores, self._call(replaced, started)))
 
@@ -237,14 +231,6 @@ class ScorerRanker:
     def _told(self, results: ReportedList[T]) -> ReportedList[T]:
         notify(results.report, self)
         return results
-
-    def _warn(self, scored: Sequence[Scored]) -> None:
-        """Warn of texts that the model cannot read, the first time that each language occurs."""
-        unreadable = sum((each.unreadable for each in scored), Counter())
-        new = {language: count for language, count in unreadable.items() if language not in self._warned}
-        if new:
-            self._warned.update(new)
-            warnings.warn(unreadable_message(self.model, Counter(new)), UnreadableTextWarning, stacklevel=5)
 
 
 def _keep(top_n: int | None, score_threshold: float | None) -> Keep:

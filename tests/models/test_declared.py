@@ -56,6 +56,14 @@ def test_positions(
     assert declared.max_positions == positions
 
 
+@pytest.mark.parametrize(
+    ("own", "languages"),
+    [({}, None), ({"languages": ["en"]}, ("en",)), ({"languages": ["zh-Hans", "en"]}, ("zh-Hans", "en"))],
+)
+def test_languages(tmp_path: Path, own: dict[str, Any], languages: tuple[str, ...] | None) -> None:
+    assert read_declared("m", folder_with(tmp_path, rerank_plugins=own)).languages == languages
+
+
 @pytest.mark.parametrize(("config", "pad"), [({}, 0), ({"model_type": "roberta"}, 1), ({"pad_token_id": 7}, 7)])
 def test_pad_token_id(tmp_path: Path, config: dict[str, Any], pad: int) -> None:
     assert read_declared("m", folder_with(tmp_path, **config)).pad_token_id == pad
@@ -77,6 +85,9 @@ def test_pad_token_id(tmp_path: Path, config: dict[str, Any], pad: int) -> None:
             "pair_encoding='braid'; this version knows template and segments",
         ),
         ({"rerank_plugins": {"max_length": "256"}}, r"rerank_plugins.max_length='256' in its config.json; it is the"),
+        ({"rerank_plugins": {"languages": "en"}}, r"rerank_plugins.languages='en' .* such as \[\"en\", \"de\"\]"),
+        ({"rerank_plugins": {"languages": []}}, r"rerank_plugins.languages=\[\] in its config.json"),
+        ({"rerank_plugins": {"languages": ["en", 5]}}, r"rerank_plugins.languages=\['en', 5\]"),
         ({"rerank_plugins": {"max_length": 2}}, r"rerank_plugins.max_length=2 .* a whole number from"),
     ],
 )
