@@ -1,11 +1,11 @@
 """Who is told of every rerank of this process."""
 
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from rerank_plugins.forks import ForkSafeLock
 from rerank_plugins.results import RerankReport
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ class Observer(Protocol):
 
 
 _observers: tuple[Observer, ...] = ()
-_changing = threading.Lock()
+_changing = ForkSafeLock()
 
 
 @contextmanager

@@ -1,11 +1,11 @@
 """The last reports, summed up, and what they say should be changed."""
 
 import statistics
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rerank_plugins.forks import ForkSafeLock
 from rerank_plugins.results import RerankReport
 
 # Fewer calls than this say nothing yet.
@@ -47,7 +47,7 @@ class RollingWindow:
 
     def __init__(self, size: int = 1_000) -> None:
         self._reports: deque[RerankReport] = deque(maxlen=size)
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def __call__(self, report: RerankReport) -> None:
         """Keep a report, and let go of the oldest one."""
