@@ -213,7 +213,8 @@ def _progress_bars() -> Iterator[None]:
 
 
 def _loading_settings() -> tuple[bool, int, str]:
-    return transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity(), str(torch.get_default_dtype())
+    bars = transformers_logging.is_progress_bar_enabled()
+    return bars, transformers_logging.get_verbosity(), str(torch.get_default_dtype())
 
 
 @pytest.mark.usefixtures("_progress_bars")
