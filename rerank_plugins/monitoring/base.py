@@ -1,4 +1,4 @@
-"""Who is told of every rerank of this process."""
+"""Observers: functions that receive the report of every rerank in this process."""
 
 import logging
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ logger = logging.getLogger(__name__)
 
 
 class Observer(Protocol):
-    """Something that is called with each report, on the caller's own thread: it should be quick."""
+    """Something that is called with each report, on the caller's thread, and so should be fast."""
 
     def __call__(self, report: RerankReport) -> None:
-        """Take a report in."""
+        """Receive a report."""
 
 
 _observers: tuple[Observer, ...] = ()
@@ -24,13 +24,13 @@ _changing = ForkSafeLock()
 
 @contextmanager
 def observe(observer: Observer) -> Iterator[None]:
-    """Tell an observer of every rerank of this process, as long as the block lasts.
+    """Call an observer with the report of every rerank in this process while the block runs.
 
-    Whatever ranks is seen: `Reranker`, the adapters, the service. An application that never ends enters it once, with
-    an `ExitStack` or in its lifespan.
+    It covers `Reranker`, the adapters and the service. A long-running application enters the block once, in its
+    lifespan or with an `ExitStack`.
 
     Args:
-        observer: Called with each report. What it raises is logged and goes no further.
+        observer: Called with each report. Its exceptions are logged and do not reach the caller of the rerank.
 
     Examples:
         >>> with observe(print):
@@ -50,9 +50,9 @@ def observe(observer: Observer) -> Iterator[None]:
 
 
 def notify(report: RerankReport) -> None:
-    """Tell all observers; one that fails is logged, and breaks neither the rerank nor the others."""
+    """Call all observers. A failing observer is logged and affects neither the rerank nor other observers."""
     for observer in _observers:
         try:
             observer(report)
-        except Exception as error:  # noqa: BLE001 - an observer may raise what it likes
+        except Exception as error:  # noqa: BLE001 - an observer may raise anything
             logger.warning("An observer of reranking failed: %s: %s", type(error).__name__, error)
