@@ -222,22 +222,13 @@ def _checked(inputs: object) -> tuple[Sequence[Document], str]:
 
 
 def _parse(text: str) -> PromptTemplate:
-    """Parse a template for the text of a document.
-
-    Raises:
-        InvalidValueError: If it cannot be parsed, or has no field.
-    """
+    remedy = "Write it as '{title}: {page_content}'."
     try:
         template = PromptTemplate.from_template(text)
     except ValueError as error:
-        raise InvalidValueError(
-            f"document_text={text!r} is not a template: {error}. Write it as '{{title}}: {{page_content}}'."
-        ) from error
+        raise InvalidValueError(f"document_text={text!r} is not a template: {error}. {remedy}") from error
     if not template.input_variables:
-        raise InvalidValueError(
-            f"document_text={text!r} has no field, so all documents would have the same text. Write it as "
-            "'{title}: {page_content}'."
-        )
+        raise InvalidValueError(f"document_text={text!r} has no field, so all texts would be the same. {remedy}")
     return template
 
 
@@ -247,7 +238,7 @@ def _fill(template: PromptTemplate, document: Document, place: int) -> str:
     if missing := [field for field in template.input_variables if field not in values]:
         raise InvalidValueError(
             f"{name} has no metadata {missing}, which document_text={template.template!r} needs; it has "
-            f"{sorted(document.metadata)}. Add the metadata, or pass a function of the Document as document_text."
+            f"{list(document.metadata)}. Add the metadata, or pass a function of the Document as document_text."
         )
     try:
         return template.format(**{field: values[field] for field in template.input_variables})
