@@ -175,8 +175,16 @@ def test_marks_of_an_earlier_rerank_do_not_stay(framework: LangChain, bert: Rera
     failed = framework.rerank(framework.adapter(reranker=broken, on_error="passthrough"), framework.inputs(DOCUMENTS))
     good = framework.rerank(framework.adapter(reranker=bert), list(failed))
     assert all("rerank_error" not in framework.metadata(each) for each in good)
-    again = framework.rerank(framework.adapter(reranker=broken, on_error="passthrough"), list(good))
-    assert all("relevance_score" not in framework.metadata(each) for each in again)
+    cut = framework.rerank(framework.adapter(reranker=bert), framework.inputs(["hamlet " * 2000]))
+    again = framework.rerank(framework.adapter(reranker=broken, on_error="passthrough"), list(cut))
+    assert all("rerank_truncated" not in framework.metadata(each) for each in again)
+
+
+def test_a_failure_keeps_the_scores_that_came_in(framework: LangChain, bert: Reranker, broken: Reranker) -> None:
+    first = framework.rerank(framework.adapter(reranker=bert), framework.inputs(DOCUMENTS))
+    second = framework.rerank(framework.adapter(reranker=broken, on_error="passthrough"), list(first))
+    assert [framework.score(each) for each in second] == [framework.score(each) for each in first]
+    assert all("ScoringError" in (framework.error(each) or "") for each in second)
 
 
 async def test_async_never_blocks_the_event_loop(framework: LangChain) -> None:

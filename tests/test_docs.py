@@ -132,7 +132,7 @@ def test_every_field_of_a_report_is_told() -> None:
         ("changes_nothing", f"{window._SAME_ORDER} or more, and the first stays in {window._SAME_FIRST:.0%}"),
         ("cuts_documents", f"{window._MANY_CUT:.0%}"),
         ("keeps_nothing", f"{window._MANY_EMPTY:.0%}"),
-        ("knows_no_words", f"{window._MANY_UNKNOWN:.0%}"),
+        ("cannot_read", f"{window._MANY_UNREADABLE:.0%}"),
         ("waits_long", "half of the median"),
     ],
 )
