@@ -13,14 +13,14 @@ from transformers.utils import logging as transformers_logging
 
 from rerank_plugins.backends.attention import without_cudnn
 from rerank_plugins.backends.quiet_loading import alone_and_quiet
-from rerank_plugins.caching import PairScore
 from rerank_plugins.caching.memory import BYTES_A_SCORE, MemoryCache
 from rerank_plugins.forks import ForkSafeLock
 from rerank_plugins.monitoring import RollingWindow, notify, observe
 from rerank_plugins.results import RerankReport
+from rerank_plugins.scores import DocumentScore
 
 REPORT = RerankReport(model="m", candidates=2, kept=1)
-SCORE = PairScore(1.5, query_truncated=False, document_truncated=False, span=None)
+SCORE = DocumentScore(1.5, query_truncated=False, document_truncated=False, span=None)
 # Seconds after which a child or a thread counts as hanging, so that a failure ends.
 PATIENCE = 20
 
@@ -66,13 +66,13 @@ def within(block: AbstractContextManager[None]) -> Callable[[Callable[[], None]]
     return hold
 
 
-class During(Mapping[bytes, PairScore]):
+class During(Mapping[bytes, DocumentScore]):
     """Scores that do something while a cache takes them."""
 
-    def __init__(self, scores: dict[bytes, PairScore], act: Callable[[], object]) -> None:
+    def __init__(self, scores: dict[bytes, DocumentScore], act: Callable[[], object]) -> None:
         self._scores, self._act = scores, act
 
-    def __getitem__(self, key: bytes) -> PairScore:
+    def __getitem__(self, key: bytes) -> DocumentScore:
         return self._scores[key]
 
     def __iter__(self) -> Iterator[bytes]:
@@ -174,7 +174,7 @@ def test_a_window_goes_on_in_a_child() -> None:
 def test_a_cache_that_another_thread_was_changing_is_empty_in_a_child() -> None:
     cache = MemoryCache(max_bytes=2 * BYTES_A_SCORE)
 
-    def use() -> tuple[list[PairScore | None], int]:
+    def use() -> tuple[list[DocumentScore | None], int]:
         found = cache.get_many([b"a"])
         cache.set_many(dict.fromkeys([b"b", b"c", b"d"], SCORE))
         return found, len(cache)
@@ -187,7 +187,7 @@ def test_a_cache_that_another_thread_was_changing_is_empty_in_a_child() -> None:
 def test_a_cache_that_is_interrupted_by_its_own_thread_is_left_alone() -> None:
     """As when a signal handler ranks: the handler's scores are computed again, and nothing waits for itself."""
     cache = MemoryCache(max_bytes=2 * BYTES_A_SCORE)
-    found: list[list[PairScore | None]] = []
+    found: list[list[DocumentScore | None]] = []
 
     def rank_in_a_handler() -> None:
         cache.set_many(dict.fromkeys([b"x", b"y", b"z"], SCORE))

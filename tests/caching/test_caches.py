@@ -16,10 +16,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from rerank_plugins import InvalidValueError
+from rerank_plugins.caching import ScoreCache, open_cache
 from rerank_plugins.caching.base import KeyMaker
 from rerank_plugins.caching.memory import BYTES_A_SCORE, MemoryCache
 from rerank_plugins.caching.redis import RedisCache
-from rerank_plugins.scores import DocumentScore, ScoreCache, open_cache
+from rerank_plugins.scores import DocumentScore
 
 SCORES = {
     b"a" * 32: DocumentScore(1.5, query_truncated=False, document_truncated=True, span=None),
