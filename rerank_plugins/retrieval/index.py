@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rerank_plugins.extras import extra
-from rerank_plugins.retrieval.passages import Passage
+from rerank_plugins.reading.passages import Passage
 
 if TYPE_CHECKING:
     from rerank_plugins.retrieval.embedding import BiEncoder, Vectors

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from rerank_plugins import ModelNotFoundError
+from rerank_plugins.reading.passages import Passage
 from rerank_plugins.retrieval import embedding
 from rerank_plugins.retrieval.embedding import BiEncoder
 from rerank_plugins.retrieval.index import FaissIndex
-from rerank_plugins.retrieval.passages import Passage
 from tests.texts import PHOTOSYNTHESIS, TRAPS, mixed_lengths
 
 PASSAGES = [Passage(str(place), "", text) for place, text in enumerate([*TRAPS, *mixed_lengths(140)])]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rerank_plugins import InvalidValueError
-from rerank_plugins.retrieval.passages import Passage, read_passages
+from rerank_plugins.reading.passages import Passage, read_passages
 
 
 def test_lines(tmp_path: Path) -> None:
