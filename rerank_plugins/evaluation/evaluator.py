@@ -67,7 +67,7 @@ class Comparison(Quality):
     def verdict(self) -> str:
         """Wins, losses and significance in words."""
         p_value = "n/a" if self.p_value is None else f"{self.p_value:.4f}"
-        return f"{self.wins:,} queries better, {self.losses:,} worse than {self.name}, p = {p_value}"
+        return f"{_queries(self.wins)} better, {self.losses:,} worse than {self.name}, p = {p_value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +122,11 @@ class Evaluation:
         """The size of the evaluation in words: queries, time, speed and, if there are any, what was left out."""
         work, without = self.workload, self.without_candidates
         parts = [
-            f"{len(self.dataset.queries):,} queries",
+            _queries(len(self.dataset.queries)),
             f"{work.seconds:.1f} s",
             f"{work.pairs_per_second:,.0f} pairs per second",
             f"{work.truncated:,} of {work.pairs:,} documents truncated" if work.truncated else "",
-            f"{without:,} queries without candidates count as 0" if without else "",
+            f"{_queries(without)} without candidates (measured as 0)" if without else "",
         ]
         return ", ".join(filter(None, parts))
 
@@ -236,6 +236,10 @@ def rerank_first(scored: dict[str, list[Scored]], k: int | None) -> Run:
         best_first = sorted(head, key=lambda candidate: -candidate.logit)
         run[query_id] = [candidate.document_id for candidate in best_first + candidates[len(head) :]]
     return run
+
+
+def _queries(count: int) -> str:
+    return "1 query" if count == 1 else f"{count:,} queries"
 
 
 def _is_relevant(dataset: Dataset, query_id: str, document_id: str) -> bool:
