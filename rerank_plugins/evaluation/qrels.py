@@ -1,6 +1,7 @@
 """Read relevance judgements (qrels) in the forms of TREC and BEIR."""
 
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,8 @@ def read_qrels(file: Path) -> Qrels:
     """Read judgements: BEIR's `query-id corpus-id score` or TREC's `query-id 0 document-id grade`, one per line.
 
     Columns are separated by tabs, or by spaces on a line without tabs. Blank lines are skipped, and so is a header. Ids
-    are kept as they are, quotes included. Grades are whole numbers (`1`, `1.0`, `-1`).
+    are kept as they are, quotes included. Grades are whole numbers (`1`, `1.0`, `-1`). If lines judge one document for
+    one query differently, as in some public collections, the last one counts and a warning names the first of them.
 
     Args:
         file: The file, plain or gzip.
@@ -28,8 +30,7 @@ def read_qrels(file: Path) -> Qrels:
         Grades by document id by query id.
 
     Raises:
-        InvalidValueError: If the file is missing, has no judgements, a line is not a judgement, or two lines judge the
-            same document for the same query differently.
+        InvalidValueError: If the file is missing, has no judgements, or a line is not a judgement.
 
     Examples:
         >>> read_qrels(Path("qrels.tsv"))
@@ -37,16 +38,25 @@ def read_qrels(file: Path) -> Qrels:
     """
     qrels: Qrels = {}
     lines: dict[tuple[str, str], int] = {}
+    contradictions: list[str] = []
     for number, (query_id, document_id, grade) in _judgements(file):
-        known = qrels.setdefault(query_id, {}).setdefault(document_id, grade)
-        first = lines.setdefault((query_id, document_id), number)
+        known = qrels.setdefault(query_id, {}).get(document_id, grade)
         if known != grade:
-            raise InvalidValueError(
-                f"'{file}' judges document {document_id!r} for query {query_id!r} twice: {known} on line {first} and "
-                f"{grade} on line {number}. Remove one."
+            first = lines[query_id, document_id]
+            contradictions.append(
+                f"document {document_id!r} for query {query_id!r} is {known} on line {first} and {grade} on line "
+                f"{number}"
             )
+        qrels[query_id][document_id] = grade
+        lines[query_id, document_id] = number
     if not qrels:
         raise InvalidValueError(f"'{file}' contains no judgements.")
+    if contradictions:
+        warnings.warn(
+            f"'{file}' has {len(contradictions)} contradictory judgements, of which the last one counts: "
+            f"{contradictions[0]}.",
+            stacklevel=2,
+        )
     return qrels
 
 

@@ -60,10 +60,16 @@ def test_ids_are_kept_as_they_are(file: Path) -> None:
         ("q1\td0\t\n", "Line 1 of .* is not a judgement"),
         ("q1,d0,1\n", "Line 1 of .* is not a judgement: 'q1,d0,1'"),
         ("q1 Q0 d0 1 7.5 bm25\n", "Line 1 of .* is not a judgement"),
-        ("q1\td0\t1\nq2\td0\t1\nq1\td0\t0\n", "judges document 'd0' for query 'q1' twice: 1 on line 1 and 0 on line 3"),
     ],
 )
 def test_what_is_not_a_judgement(file: Path, content: str, message: str) -> None:
     file.write_text(content)
     with pytest.raises(InvalidValueError, match=message):
         read_qrels(file)
+
+
+def test_of_contradictory_judgements_the_last_one_counts_and_is_told(file: Path) -> None:
+    file.write_text("q1\td0\t1\nq2\td0\t1\nq1\td0\t0\n")
+    message = "has 1 contradictory judgements, .*: document 'd0' for query 'q1' is 1 on line 1 and 0 on line 3"
+    with pytest.warns(UserWarning, match=message):
+        assert read_qrels(file) == {"q1": {"d0": 0}, "q2": {"d0": 1}}

@@ -71,7 +71,7 @@ def test_a_cache_that_cannot_be_written_is_only_slow(
     with caplog.at_level(logging.WARNING):
         index = FaissIndex(PASSAGES[:4], encoder, cache_folder=tmp_path / "file")
     assert len(index.search("light", k=2)) == 2
-    assert "cannot be kept" in caplog.text
+    assert "cannot be cached" in caplog.text
 
 
 def test_other_weights_under_one_name_are_another_index(tmp_path: Path, minilm_folder: Path) -> None:
