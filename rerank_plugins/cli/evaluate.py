@@ -16,7 +16,7 @@ from rerank_plugins.reranker import Reranker
 
 if TYPE_CHECKING:
     from rerank_plugins.evaluation.dataset import Dataset
-    from rerank_plugins.evaluation.evaluator import Baseline, Evaluation
+    from rerank_plugins.evaluation.results import Baseline, Evaluation
     from rerank_plugins.evaluation.runs import Run
     from rerank_plugins.retrieval.embedding import BiEncoder
 

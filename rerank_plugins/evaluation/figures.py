@@ -6,8 +6,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from rerank_plugins.evaluation.evaluator import Evaluation, rerank_first
+from rerank_plugins.evaluation.evaluator import rerank_first
 from rerank_plugins.evaluation.measures import per_question, recall
+from rerank_plugins.evaluation.results import Evaluation
 from rerank_plugins.extras import extra
 
 with extra("evaluation", provides="matplotlib"):

@@ -5,8 +5,8 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from rerank_plugins.evaluation.evaluator import Evaluation
 from rerank_plugins.evaluation.figures import save_figures
+from rerank_plugins.evaluation.results import Evaluation
 
 _PAGE = """<!doctype html>
 <html lang="en">

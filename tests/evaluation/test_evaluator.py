@@ -9,9 +9,10 @@ import pytest
 
 from rerank_plugins import InvalidValueError, Reranker
 from rerank_plugins.evaluation.dataset import read_dataset
-from rerank_plugins.evaluation.evaluator import Scored, by_cosine, evaluate, rerank_first
+from rerank_plugins.evaluation.evaluator import by_cosine, evaluate, rerank_first
 from rerank_plugins.evaluation.first_stage import retrieve_with_bm25, retrieve_with_faiss, take_from_file
 from rerank_plugins.evaluation.report import save_report
+from rerank_plugins.evaluation.results import Baseline, Scored
 from rerank_plugins.retrieval.embedding import BiEncoder
 from tests.evaluation.conftest import TEXTS
 
@@ -164,6 +165,12 @@ def test_lists_that_would_be_measured_wrongly(
         evaluate(dataset, candidates, reranker)
     with pytest.raises(InvalidValueError, match=message):
         by_cosine(dataset, candidates, encoder)
+
+
+def test_a_baseline_is_checked_too(folder: Path) -> None:
+    baseline = Baseline("mine", {"q1": ["d0", "d0"]})
+    with Reranker() as reranker, pytest.raises(InvalidValueError, match="The baseline 'mine' lists 'd0' twice"):
+        evaluate(read_dataset(folder), {"q1": ["d0"]}, reranker, baseline=baseline)
 
 
 def test_figures_of_two_datasets_with_one_name(folder: Path, tmp_path: Path) -> None:
