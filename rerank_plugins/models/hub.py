@@ -1,21 +1,16 @@
-"""Download what a reranker needs of a Hub repository, and say what went wrong in words."""
+"""Download what a reranker needs of a Hub repository, and say what went wrong and how to fix it."""
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import huggingface_hub
-from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is httpx's, of whichever version
-    GatedRepoError,
-    HFValidationError,
-    HTTPError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from rerank_plugins.errors import ModelNotFoundError
+from rerank_plugins.models.hub_errors import explained, is_temporary
 from rerank_plugins.options import RerankConfig
 
-_TOKENIZER_AND_CONFIG = ["*.json", "*.txt", "*.model"]
+_TOKENIZER_AND_CONFIG = ["*.json", "*.txt", "*.model", "*.jinja"]
 _WEIGHTS = ["*.safetensors"]
 # Repositories keep copies of the weights for other engines in folders, several times their size.
 _NOT_FOLDERS = ["*/*"]
@@ -29,73 +24,82 @@ def download(config: RerankConfig, backend: str) -> Path:
     `HF_TOKEN`, `HF_HUB_OFFLINE`, `HF_ENDPOINT`) work as in transformers.
 
     Raises:
-        ModelNotFoundError: If the repository or revision does not exist, may not be read, or is out of reach.
+        ModelNotFoundError: If the repository or revision does not exist, may not be read, or cannot be downloaded.
     """
-    try:
-        return _snapshot(config, backend)
-    except GatedRepoError as error:
-        raise ModelNotFoundError(
-            f"'{config.model}' on the Hub is gated. Ask for access on its page, then log in with "
-            "`hf auth login` or pass token=."
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise ModelNotFoundError(
-            f"There is no folder '{config.model}', and no repository of that name on the Hub that this token may read. "
-            "Check the spelling; for a private repository log in with `hf auth login` or pass token=."
-        ) from error
-    except RevisionNotFoundError as error:
-        raise ModelNotFoundError(f"'{config.model}' on the Hub has no revision {config.revision!r}.") from error
-    except HFValidationError as error:
-        raise ModelNotFoundError(
-            f"There is no folder '{config.model}', and it is no name on the Hub either."
-        ) from error
-    except (LocalEntryNotFoundError, ConnectionError, HTTPError) as error:
-        raise ModelNotFoundError(
-            f"'{config.model}' is neither a folder nor in the Hub's cache, and the Hub cannot be reached: {error} "
-            "Download it where there is a network and pass the folder, or use Reranker() for the embedded model."
-        ) from error
-    except OSError as error:
-        raise ModelNotFoundError(f"'{config.model}' could not be downloaded: {error}") from error
+    with explained(config):
+        if backend == "onnx":
+            return _onnx_snapshot(config)
+        return _snapshot(config, _WEIGHTS, ignored=_NOT_FOLDERS)
 
 
 def has_onnx(config: RerankConfig) -> bool:
     """Tell whether a repository has an ONNX file; False if the Hub cannot be asked."""
-    return bool(_onnx_files(config))
+    return bool(_onnx_files(list_files(config) or []))
 
 
-def _snapshot(config: RerankConfig, backend: str) -> Path:
+def list_files(config: RerankConfig) -> list[str] | None:
+    """List the paths of a repository's files at the revision.
+
+    Returns:
+        The paths; None if the Hub cannot be asked now: no network, offline mode, `local_files_only`, too many requests.
+
+    Raises:
+        ModelNotFoundError: If there is no such repository or revision, or the token may not read it.
+    """
+    if config.local_files_only:
+        return None
+    with explained(config):
+        try:
+            return _list(config)
+        except Exception as error:
+            if is_temporary(error):
+                return None
+            raise
+
+
+def _list(config: RerankConfig) -> list[str]:
+    info = huggingface_hub.HfApi(token=config.token).model_info(str(config.model), revision=config.revision)
+    return [file.rfilename for file in info.siblings or []]
+
+
+def _onnx_snapshot(config: RerankConfig) -> Path:
+    """Download one of the repository's ONNX files, since it holds several, of gigabytes each."""
+    if config.onnx_file is not None or config.local_files_only:
+        return _snapshot(config, _with_external_data(config.onnx_file))
+    try:
+        files = _list(config)
+    except Exception as error:
+        if not is_temporary(error):
+            raise
+        try:  # Without the list, use what is in the cache.
+            return _snapshot(config, [], local_files_only=True)
+        except LocalEntryNotFoundError:
+            raise error from None
+    return _snapshot(config, _with_external_data(_choose(str(config.model), _onnx_files(files))))
+
+
+def _snapshot(
+    config: RerankConfig, weights: Sequence[str], *, ignored: list[str] | None = None, local_files_only: bool = False
+) -> Path:
     scripts = ["*.py"] if config.trust_remote_code else []
-    chosen = _choose_onnx_file(config) if backend == "onnx" else None
-    onnx_files = [] if chosen is None else [chosen, f"{chosen}_data", f"{chosen}.data"]
     folder = huggingface_hub.snapshot_download(
         str(config.model),
         revision=config.revision,
         cache_dir=config.cache_folder,
-        # Without a list of the repository's ONNX files, what is in the cache must do.
-        local_files_only=config.local_files_only or (backend == "onnx" and chosen is None),
+        local_files_only=config.local_files_only or local_files_only,
         token=config.token,
-        allow_patterns=[*_TOKENIZER_AND_CONFIG, *scripts, *(onnx_files if backend == "onnx" else _WEIGHTS)],
-        ignore_patterns=None if backend == "onnx" else _NOT_FOLDERS,
+        allow_patterns=[*_TOKENIZER_AND_CONFIG, *scripts, *weights],
+        ignore_patterns=ignored,
     )
     return Path(folder)
 
 
-def _choose_onnx_file(config: RerankConfig) -> str | None:
-    """Choose the file to download, since a repository holds several, of gigabytes each; None if it cannot be asked."""
-    if config.onnx_file is not None or config.local_files_only:
-        return config.onnx_file
-    files = _onnx_files(config)
-    return None if files is None else _choose(str(config.model), files)
+def _with_external_data(file: str | None) -> list[str]:
+    return [] if file is None else [file, f"{file}_data", f"{file}.data"]
 
 
-def _onnx_files(config: RerankConfig) -> list[str] | None:
-    try:
-        info = huggingface_hub.HfApi(token=config.token).model_info(str(config.model), revision=config.revision)
-    except (RepositoryNotFoundError, RevisionNotFoundError):
-        raise
-    except (ConnectionError, HTTPError):  # offline mode is a ConnectionError
-        return None
-    return [file.rfilename for file in info.siblings or [] if PurePosixPath(file.rfilename).suffix == ".onnx"]
+def _onnx_files(files: Sequence[str]) -> list[str]:
+    return [file for file in files if PurePosixPath(file).suffix == ".onnx"]
 
 
 def _choose(model: str, found: list[str]) -> str:
