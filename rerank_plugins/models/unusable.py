@@ -50,7 +50,7 @@ def explain(folder: Path) -> str | None:
     names = [file.relative_to(folder).as_posix() for file in files if file.is_file()]
     if _is_adapter(names):
         return _ADAPTER.format(model=folder, base=_base_of_adapter(folder))
-    return explain_files(str(folder), names) or _pointers(folder, names) or _missing_shards(folder)
+    return explain_files(str(folder), names) or _pointers(folder, names) or _missing_shards(folder, names)
 
 
 def explain_files(model: str, names: Collection[str]) -> str | None:
@@ -158,13 +158,14 @@ def _is_pointer(file: Path) -> bool:
         return False
 
 
-def _missing_shards(folder: Path) -> str | None:
+def _missing_shards(folder: Path, names: Collection[str]) -> str | None:
     index = folder / "model.safetensors.index.json"
-    if not index.is_file() or (folder / "model.safetensors").is_file() or any(folder.glob("*.onnx")):
+    whole = "model.safetensors" in names or any(name.endswith(".onnx") for name in names)
+    if whole or index.name not in names:
         return None
     weight_map = read_fields(str(folder), index).fields("weight_map")
     shards = sorted({weight_map.text(weight) or "" for weight in weight_map})
-    missing = [shard for shard in shards if not (folder / shard).is_file()]
+    missing = [shard for shard in shards if shard not in names]
     if not missing:
         return None
     return (
