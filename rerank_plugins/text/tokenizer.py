@@ -1,5 +1,6 @@
 """The model's tokenizer, for texts that are data: nothing in them becomes a control token, nothing is cut here."""
 
+import textwrap
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -131,37 +132,46 @@ def _converted(name: str, folder: Path) -> Tokenizer:
             "it again; else save one there with AutoTokenizer's save_pretrained."
         )
     with extra("torch", provides="transformers"):
-        from transformers import AutoTokenizer
+        import transformers
+    declared = read_fields(name, folder / "tokenizer_config.json")
+    class_name = declared.text("tokenizer_class") or "its tokenizer"
+    known = getattr(transformers, class_name, None)
+    is_python = isinstance(known, type) and not issubclass(known, transformers.PreTrainedTokenizerFast)
+    if is_python or "auto_map" in declared:
+        raise UnsupportedModelError(
+            f"'{name}' has no tokenizer.json, and {class_name} exists only as Python code, which is not supported. "
+            "Choose a model with a tokenizer.json."
+        )
     if vocabularies[0].endswith(".model") and not is_installed("sentencepiece"):
         raise MissingExtraError(
             f"'{name}' has no tokenizer.json, and converting its {vocabularies[0]} needs sentencepiece, which is not "
             "installed. Install it with: pip install sentencepiece protobuf",
             name="sentencepiece",
         )
+    return _convert(name, folder, class_name)
+
+
+def _convert(name: str, folder: Path, class_name: str) -> Tokenizer:
+    from transformers import AutoTokenizer
+
     try:
-        converted = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False).backend_tokenizer
     except ImportError as error:
         raise MissingExtraError(
-            f"'{name}' has no tokenizer.json, and converting its tokenizer needs a library that is not installed: "
+            f"'{name}' has no tokenizer.json, and converting {class_name} needs a library that is not installed: "
             f"{_one_line(error)}",
             name=error.name,
         ) from error
     except Exception as error:  # transformers raises whatever a broken or unknown tokenizer provokes
         raise UnsupportedModelError(
-            f"'{name}' has no tokenizer.json, and transformers cannot convert its tokenizer: {_one_line(error)} Choose "
-            "a model with a tokenizer.json."
+            f"'{name}' has no tokenizer.json, and transformers {version('transformers')} cannot convert {class_name} "
+            f"({_one_line(error)}). Choose a model with a tokenizer.json, or save one there with AutoTokenizer's "
+            "save_pretrained from the original model."
         ) from error
-    tokenizer = getattr(converted, "backend_tokenizer", None)
-    if not isinstance(tokenizer, Tokenizer):
-        raise UnsupportedModelError(
-            f"The tokenizer of '{name}' ({type(converted).__name__}) exists only as Python code, which is not "
-            "supported. Choose a model with a tokenizer.json."
-        )
-    return tokenizer
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return textwrap.shorten(str(error), 200) or type(error).__name__
 
 
 def _named_control_tokens(name: str, folder: Path) -> set[str]:
