@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sentence_transformers import CrossEncoder
-from tokenizers import Tokenizer, normalizers
+from tokenizers import Tokenizer, normalizers, processors
 from torch import nn
 
 from rerank_plugins import Reranker, UnsupportedModelError
@@ -62,6 +62,9 @@ def test_deberta_lowercases_where_it_is_declared(tmp_path: Path, lowercase: bool
     folder = save_deberta(tmp_path / "m")
     tokenizer = unigram()
     tokenizer.normalizer = normalizers.NFC()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> $B:1 </s>:1", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
     tokenizer.save(str(folder / "tokenizer.json"))
     tokens = {
         f"{name}_token": text for name, text in {"cls": "<s>", "bos": "<s>", "sep": "</s>", "eos": "</s>"}.items()
