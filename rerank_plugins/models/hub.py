@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import huggingface_hub
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
 from rerank_plugins.errors import ModelNotFoundError
 from rerank_plugins.models.hub_errors import explained, is_temporary
@@ -30,6 +30,27 @@ def download(config: RerankConfig, backend: str) -> Path:
         if backend == "onnx":
             return _onnx_snapshot(config)
         return _snapshot(config, _WEIGHTS, ignored=_NOT_FOLDERS)
+
+
+def download_file(config: RerankConfig, name: str) -> Path | None:
+    """Return one file of a repository, downloading it if it is missing; None if the repository does not have it.
+
+    Raises:
+        ModelNotFoundError: If the repository or revision does not exist, may not be read, or cannot be downloaded.
+    """
+    with explained(config):
+        try:
+            file = huggingface_hub.hf_hub_download(
+                str(config.model),
+                name,
+                revision=config.revision,
+                cache_dir=config.cache_folder,
+                local_files_only=config.local_files_only,
+                token=config.token,
+            )
+        except RemoteEntryNotFoundError:
+            return None
+    return Path(file)
 
 
 def has_onnx(config: RerankConfig) -> bool:
