@@ -1,7 +1,7 @@
 """What the Hub's errors mean, and how to fix each."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from huggingface_hub import constants
@@ -24,18 +24,20 @@ from rerank_plugins.options import RerankConfig
 
 _LOG_IN = "log in with `hf auth login`, set HF_TOKEN or pass token="
 _INSTEAD = "Or download it on a machine that can and pass the folder, or use Reranker() for the embedded model."
-_BY_CLASS = {
-    GatedRepoError: f"'{{model}}' on the Hub is gated. Ask for access on its page, then {_LOG_IN}.",
-    RepositoryNotFoundError: (
-        "There is no folder '{model}', and no repository of that name on the Hub that this token may read. Check the "
-        f"spelling; for a private repository {_LOG_IN}."
+_BY_CLASS: dict[type[Exception], Callable[[RerankConfig], str]] = {
+    GatedRepoError: lambda config: f"'{config.model}' on the Hub is gated. Ask for access on its page, then {_LOG_IN}.",
+    RepositoryNotFoundError: lambda config: (
+        f"There is no folder '{config.model}', and no repository of that name on the Hub that this token may read. "
+        f"Check the spelling; for a private repository {_LOG_IN}."
     ),
-    RevisionNotFoundError: "'{model}' on the Hub has no revision {revision!r}. Check its page for branches and tags.",
-    DisabledRepoError: "'{model}' is disabled on the Hub. Choose another model.",
-    HFValidationError: (
-        "There is no folder '{model}', and it is not a valid name on the Hub, such as BAAI/bge-reranker-v2-m3."
+    RevisionNotFoundError: lambda config: (
+        f"'{config.model}' on the Hub has no revision {config.revision!r}. Check its page for branches and tags."
     ),
-    LocalTokenNotFoundError: f"token=True asks for a saved token, and there is none: {_LOG_IN}.",
+    DisabledRepoError: lambda config: f"'{config.model}' is disabled on the Hub. Choose another model.",
+    HFValidationError: lambda config: (
+        f"There is no folder '{config.model}', and it is not a valid name on the Hub, such as BAAI/bge-reranker-v2-m3."
+    ),
+    LocalTokenNotFoundError: lambda _: f"token=True asks for a saved token, and there is none: {_LOG_IN}.",
 }
 _BY_STATUS = {
     401: "the Hub rejects the token (401). Check it at https://huggingface.co/settings/tokens; for a public model "
@@ -90,17 +92,16 @@ def _cause(error: Exception) -> Exception:
 
 
 def _explanation(config: RerankConfig, error: Exception) -> str:
-    model = config.model
     for kind, sentence in _BY_CLASS.items():
         if isinstance(error, kind):
-            return sentence.format(model=model, revision=config.revision)
+            return sentence(config)
     if isinstance(error, LocalEntryNotFoundError | OfflineModeIsEnabled):
         switch = "local_files_only=True" if config.local_files_only else "HF_HUB_OFFLINE=1"
         return (
-            f"'{model}' is neither a folder nor complete in the Hub's cache, and {switch} forbids downloading it. "
-            f"Load it once without. {_INSTEAD}"
+            f"'{config.model}' is neither a folder nor complete in the Hub's cache, and {switch} forbids downloading "
+            f"it. Load it once without. {_INSTEAD}"
         )
-    return f"'{model}' is not a folder, and downloading it from {constants.ENDPOINT} failed: {_reason(error)}"
+    return f"'{config.model}' is not a folder, and downloading it from {constants.ENDPOINT} failed: {_reason(error)}"
 
 
 def _reason(error: Exception) -> str:

@@ -49,7 +49,7 @@ def explain(folder: Path) -> str | None:
     files = [*folder.glob("*"), *folder.glob("onnx/*")]
     names = [file.relative_to(folder).as_posix() for file in files if file.is_file()]
     if _is_adapter(names):
-        return _ADAPTER.format(model=folder, base=_base_of_adapter(folder))
+        return _adapter(str(folder), _base_of_adapter(folder))
     return explain_files(str(folder), names) or _pointers(folder, names) or _missing_shards(folder, names)
 
 
@@ -61,7 +61,7 @@ def explain_files(model: str, names: Collection[str]) -> str | None:
         names: The files' paths in it, such as those of `hub.list_files`.
     """
     if _is_adapter(names):
-        return _ADAPTER.format(model=model, base="its base model")
+        return _adapter(model, "its base model")
     if any(name.endswith((".safetensors", ".onnx")) for name in names):
         return None
     pickles = [name for name in names if name.endswith(_PICKLES) and PurePosixPath(name).name not in _NOT_PICKLED]
@@ -116,11 +116,12 @@ def explain_name(model: str) -> str | None:
     return None
 
 
-_ADAPTER = (
-    "'{model}' is a LoRA or other PEFT adapter for {base} (adapter_config.json), not a whole model. Merge it into that "
-    "model and save the result: PeftModel.from_pretrained(...).merge_and_unload().save_pretrained(...). If the weights "
-    "here are merged already, delete adapter_config.json."
-)
+def _adapter(model: str, base: str) -> str:
+    return (
+        f"'{model}' is a LoRA or other PEFT adapter for {base} (adapter_config.json), not a whole model. Merge it into "
+        "that model and save the result: PeftModel.from_pretrained(...).merge_and_unload().save_pretrained(...). If "
+        "the weights here are merged already, delete adapter_config.json."
+    )
 
 
 def _is_adapter(names: Collection[str]) -> bool:

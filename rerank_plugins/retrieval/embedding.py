@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -98,9 +99,11 @@ def _modules_file(model: str) -> Path:
         return Path(model) / "modules.json"
     from rerank_plugins.models import hub  # importing the Hub's library takes long, and most models are folders
 
-    # sentence-transformers looks there for a name without an owner, such as all-MiniLM-L6-v2.
-    repository = model if "/" in model else f"sentence-transformers/{model}"
-    return hub.download_file(RerankConfig(model=repository), "modules.json") or Path(model) / "modules.json"
+    missing = Path(model) / "modules.json"
+    if "/" not in model:  # sentence-transformers looks for it in its own organization, such as all-MiniLM-L6-v2
+        with suppress(ModelNotFoundError):
+            return hub.download_file(RerankConfig(model=f"sentence-transformers/{model}"), "modules.json") or missing
+    return hub.download_file(RerankConfig(model=model), "modules.json") or missing
 
 
 def _fingerprint(model: str | None) -> str:
