@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rerank_plugins.errors import InvalidValueError, ModelNotFoundError
+from rerank_plugins.models.unusable import explain_name
 from rerank_plugins.options import ModelOptions
 
 EMBEDDED_NAME = "embedded"
@@ -63,6 +64,8 @@ def _local_folder(options: ModelOptions) -> Path | None:
         return path.resolve()
     if options.model == EMBEDDED_NAME:
         return EMBEDDED_FOLDER
+    if reason := explain_name(options.model):
+        raise ModelNotFoundError(reason)
     if path.is_file():
         raise ModelNotFoundError(
             f"model='{path}' is a file. Pass its folder, model='{path.parent}', and name the file with onnx_file= "

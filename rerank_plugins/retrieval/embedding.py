@@ -2,13 +2,16 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rerank_plugins.errors import ModelNotFoundError
+from rerank_plugins.errors import ModelNotFoundError, UnsupportedModelError
 from rerank_plugins.extras import extra
+from rerank_plugins.json_files import read_list
+from rerank_plugins.options import RerankConfig
 
 with extra("faiss", provides="sentence_transformers"):
     from sentence_transformers import SentenceTransformer
@@ -32,7 +35,8 @@ class BiEncoder:
 
     Raises:
         MissingExtraError: If that package is not installed.
-        ModelNotFoundError: If its weights are not the published ones.
+        ModelNotFoundError: If its weights are not the published ones, or the model cannot be found.
+        UnsupportedModelError: If the model's modules are Python code from outside of sentence-transformers.
 
     Attributes:
         name: The model's name.
@@ -47,6 +51,7 @@ class BiEncoder:
         self.name = model or PACKAGED_NAME
         self.fingerprint = _fingerprint(model)
         folder = model or str(packaged_minilm())
+        _refuse_code(folder)
         with alone_and_quiet():
             self._model = SentenceTransformer(folder)
 
@@ -71,6 +76,34 @@ class BiEncoder:
             if on_progress is not None:
                 on_progress(len(chunk))
         return vectors
+
+
+def _refuse_code(model: str) -> None:
+    """Refuse a model whose modules.json names Python code: loading it would import and run that code.
+
+    sentence-transformers itself refuses it from version 6 on; before, a folder's code ran at once.
+    """
+    for module in read_list(model, _modules_file(model)):
+        kind = module.text("type") or "no type"
+        if not kind.startswith("sentence_transformers."):
+            raise UnsupportedModelError(
+                f"The modules.json of '{model}' names the module {kind!r}, which is Python code from outside of "
+                "sentence-transformers, and is not run. Choose an embedding model without code of its own, such as "
+                "sentence-transformers/all-MiniLM-L6-v2."
+            )
+
+
+def _modules_file(model: str) -> Path:
+    """Return where a model's modules.json is, or would be; a repository's is downloaded."""
+    if Path(model).exists():
+        return Path(model) / "modules.json"
+    from rerank_plugins.models import hub  # importing the Hub's library takes long, and most models are folders
+
+    missing = Path(model) / "modules.json"
+    if "/" not in model:  # sentence-transformers looks for it in its own organization, such as all-MiniLM-L6-v2
+        with suppress(ModelNotFoundError):
+            return hub.download_file(RerankConfig(model=f"sentence-transformers/{model}"), "modules.json") or missing
+    return hub.download_file(RerankConfig(model=model), "modules.json") or missing
 
 
 def _fingerprint(model: str | None) -> str:

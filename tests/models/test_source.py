@@ -125,7 +125,7 @@ def test_a_file_in_place_of_a_folder(model_folder: Callable[[str], Path]) -> Non
 def test_a_folder_without_weights(model_folder: Callable[[str], Path], tmp_path: Path) -> None:
     folder = copy_of(model_folder("bert"), tmp_path / "m", "model.safetensors")
     (folder / "pytorch_model.bin").write_bytes(b"pickle")
-    with pytest.raises(ModelNotFoundError, match=r"has no .safetensors weights.*Pickled weights \(.bin\) can run code"):
+    with pytest.raises(ModelNotFoundError, match=r"only as pickles \(pytorch_model.bin\), which can run code"):
         Reranker(folder)
     with pytest.raises(ModelNotFoundError, match=r"holds no .onnx file. Use backend='torch'"):
         Reranker(folder, backend="onnx")
