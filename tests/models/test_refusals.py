@@ -17,7 +17,7 @@ from transformers.models.auto import modeling_auto
 from rerank_plugins import Reranker, UnsupportedModelError
 from rerank_plugins.models.declared import read_declared
 from rerank_plugins.models.refusals import check_template
-from rerank_plugins.text.pairs import read_template
+from rerank_plugins.text.template import read_template
 from rerank_plugins.text.tokenizer import TextTokenizer
 from tests.models.folders import folder_with
 from tests.tiny_models import WORDS, save_bert, unigram, word_piece
