@@ -1,8 +1,8 @@
-"""Half precision on a GPU: half the memory, and how much faster, with the same order.
+"""Half precision on a GPU: half the memory and less time for the same order.
 
 Run it with: python examples/gpu_fp16.py [MODEL]
 
-MODEL is a name on the Hub or a folder; without it, bge-reranker-v2-m3 is downloaded the first time (2.3 GB).
+MODEL is a Hub name or a local folder. The default is bge-reranker-v2-m3, a 2.3 GB download the first time.
 """
 
 import statistics
@@ -20,33 +20,33 @@ ROUNDS = 9
 
 
 def measure(model: str, dtype: DtypeName, texts: list[str]) -> list[int]:
-    """Rank the texts some times, print time and memory, and return the order."""
+    """Rank the texts several times, print time and memory, and return the order."""
     torch.cuda.reset_peak_memory_stats()
-    others = torch.cuda.memory_allocated()
+    allocated_before = torch.cuda.memory_allocated()
     seconds = []
     with Reranker(model, device="cuda", dtype=dtype) as reranker:
-        results = reranker.rank(QUESTION, texts)  # The first time a GPU loads its kernels.
+        results = reranker.rank(QUESTION, texts)  # Warm-up: the first call loads the GPU's kernels.
         for _ in range(ROUNDS):
             start = time.perf_counter()
             reranker.rank(QUESTION, texts)
             seconds.append(time.perf_counter() - start)
     milliseconds = statistics.median(seconds) * 1000
-    megabytes = (torch.cuda.max_memory_allocated() - others) / 1e6
-    print(f"{dtype}: {milliseconds:.1f} ms for {len(texts)} passages, {megabytes:,.0f} MB at most")
+    megabytes = (torch.cuda.max_memory_allocated() - allocated_before) / 1e6
+    print(f"{dtype}: {milliseconds:.1f} ms for {len(texts)} passages, peak memory {megabytes:,.0f} MB")
     return [result.index for result in results]
 
 
 def main(model: str = "BAAI/bge-reranker-v2-m3") -> None:
     """Rank 50 passages in both precisions."""
     if not torch.cuda.is_available():
-        sys.exit("This example needs a GPU, and torch finds none.")
+        sys.exit("This example needs a GPU, but torch found none.")
     texts = [passage.full_text for _, passage in search(QUESTION, 50)]
     try:
         full, half = measure(model, "fp32", texts), measure(model, "fp16", texts)
     except ModelNotFoundError:
-        sys.exit(f"This example needs the model '{model}': download it where there is a network, or pass a folder.")
+        sys.exit(f"This example needs the model '{model}': run it with network access, or pass a local folder.")
     same = sum(first == second for first, second in zip(full[:10], half[:10], strict=True))
-    print(f"{same} of the first 10 places are the same. On a GPU fp16 is the default: dtype='auto'.")
+    print(f"{same} of the top 10 ranks are the same. On a GPU, fp16 is the default (dtype='auto').")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Keyword traps: passages that share the question's words and answer nothing, by cosine and by cross-encoder.
+"""Keyword traps: passages that share the question's words but do not answer it, by cosine and by cross-encoder.
 
 Run it with: python examples/keyword_traps.py
 
-Each list is in the reranked order; "was" is the place by cosine. Read the distance between the answer and the trap too:
-it decides what a score threshold lets through.
+Each list is in reranked order; "was" is the rank by cosine. Look at the gap between the answer and the trap as well:
+the wider it is, the easier it is to choose a score threshold.
 """
 
 from rerank_plugins import Reranker
@@ -27,7 +27,7 @@ TRAPS = {
 
 
 def main() -> None:
-    """Print each passage with its place by cosine and its place by cross-encoder."""
+    """Print each passage with both scores and its rank by cosine, in the cross-encoder's order."""
     encoder, reranker = BiEncoder(), Reranker()
     for question, passages in TRAPS.items():
         cosines = encoder.encode(passages) @ encoder.encode([question])[0]

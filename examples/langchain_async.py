@@ -1,9 +1,9 @@
-"""LangChain with LCEL and asyncio: several questions at once share one model, and none of them holds a thread.
+"""LangChain with LCEL and asyncio: concurrent questions share one model without each holding a thread.
 
 Run it with: python examples/langchain_async.py [MODEL]
 
-On torch, pairs of different questions share batches: that is where a GPU gains time. The embedded model reads single
-pairs on all cores, and gains little. Either way a question gets the answers that it gets alone.
+On torch, pairs of different questions share batches, which saves time on a GPU. The embedded model scores single pairs
+on all cores, so it gains little. The results are the same as when each question is asked on its own.
 """
 
 import asyncio
@@ -27,14 +27,14 @@ QUESTIONS = [
 
 
 async def main(model: str | None = None) -> None:
-    """Ask one question after the other, then all of them at once."""
+    """Ask the questions one by one, then all of them concurrently."""
     compressor = RerankCompressor(model=model, top_n=1)
 
     async def rerank(found: dict[str, Any]) -> list[Document]:
         return await compressor.acompress_documents(found["documents"], found["question"])
 
     chain = RunnableParallel(question=RunnablePassthrough(), documents=PassageRetriever(k=50)) | RunnableLambda(rerank)
-    await chain.ainvoke(QUESTIONS[0])  # the first call is slower than the others
+    await chain.ainvoke(QUESTIONS[0])  # Warm-up: the first call is slower.
     start = time.perf_counter()
     alone = [await chain.ainvoke(question) for question in QUESTIONS]
     middle = time.perf_counter()
@@ -43,8 +43,8 @@ async def main(model: str | None = None) -> None:
 
     for question, (best, *_) in zip(QUESTIONS, together, strict=True):
         print(f"{best.metadata['relevance_score']:.3f}  {question}: {best.page_content[:60]}")
-    print(f"\n{middle - start:.1f} s one after the other, {end - middle:.1f} s at once.")
-    print("The answers are the same." if together == alone else "The answers differ.")
+    print(f"\n{middle - start:.1f} s one by one, {end - middle:.1f} s concurrently.")
+    print("The results are the same." if together == alone else "The results differ.")
 
 
 if __name__ == "__main__":

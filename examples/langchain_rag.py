@@ -1,4 +1,4 @@
-"""LangChain: a RAG chain whose LLM reads the best 5 of 50 candidates, through ContextualCompressionRetriever.
+"""LangChain: a RAG chain whose LLM reads the top 5 of 50 candidates, with ContextualCompressionRetriever.
 
 Run it with: python examples/langchain_rag.py "how does photosynthesis work in plants"
 """
@@ -17,7 +17,7 @@ PROMPT = ChatPromptTemplate.from_template("Answer from the context.\n\n{context}
 
 
 def joined(documents: list[Document]) -> str:
-    """Return the documents as one text."""
+    """Join the documents into one text."""
     return "\n\n".join(document.page_content for document in documents)
 
 
@@ -31,7 +31,7 @@ def main(question: str) -> None:
         score, rank = document.metadata["relevance_score"], document.metadata["rank"]
         print(f"{score:.3f}  was {rank:2}  {document.page_content[:80]}")
 
-    # Add `| ChatOpenAI(...) | StrOutputParser()`, or any other chat model, and the answer comes from these five.
+    # Append `| ChatOpenAI(...) | StrOutputParser()`, or any other chat model, to get an answer from these five.
     chain = {"context": retriever | RunnableLambda(joined), "question": RunnablePassthrough()} | PROMPT
     print(f"\nThe LLM would read {len(chain.invoke(question).to_string().split())} words.")
 

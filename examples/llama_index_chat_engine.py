@@ -1,4 +1,4 @@
-"""LlamaIndex: a chat engine that reranks for every message, and streams or awaits like any other.
+"""LlamaIndex: a chat engine that reranks for every message. Streaming and async work as usual.
 
 Run it with: python examples/llama_index_chat_engine.py "who got the first nobel prize in chemistry"
 """
@@ -17,13 +17,13 @@ MESSAGES = ["who got the first nobel prize in physics", "how many countries are 
 
 async def main(messages: list[str]) -> None:
     """Have a conversation, and print what the LLM would read for each message."""
-    # With an index of your own: index.as_chat_engine(chat_mode="context", similarity_top_k=50,
-    # node_postprocessors=[...]). Follow-ups such as "when was that?" need "condense_plus_context", which has the LLM
-    # write them out first: the reranker then sees whole questions.
+    # With your own index: index.as_chat_engine(chat_mode="context", similarity_top_k=50, node_postprocessors=[...]).
+    # For follow-ups such as "when was that?" use "condense_plus_context": its LLM rewrites them as full questions,
+    # which a reranker needs.
     engine = ContextChatEngine.from_defaults(
         PassageRetriever(k=50),
         node_postprocessors=[RerankPostprocessor(top_n=3)],
-        llm=MockLLM(),  # Your LLM here: this one only repeats its prompt.
+        llm=MockLLM(),  # Your LLM here; this one only echoes its prompt.
     )
     for message in messages:
         response = await engine.achat(message)

@@ -1,4 +1,4 @@
-"""LlamaIndex: a query engine whose LLM reads the best 5 of 50 candidates.
+"""LlamaIndex: a query engine whose LLM reads the top 5 of 50 candidates.
 
 Run it with: python examples/llama_index_query_engine.py "how does photosynthesis work in plants"
 """
@@ -13,12 +13,12 @@ from rerank_plugins.llama_index import RerankPostprocessor
 
 
 def main(question: str) -> None:
-    """Ask a query engine that reranks what its LLM reads."""
-    # With an index of your own: index.as_query_engine(similarity_top_k=50, node_postprocessors=[...])
+    """Ask a query engine that reranks before its LLM reads."""
+    # With your own index: index.as_query_engine(similarity_top_k=50, node_postprocessors=[...])
     engine = RetrieverQueryEngine.from_args(
         PassageRetriever(k=50),
         node_postprocessors=[RerankPostprocessor(top_n=5, keep_retrieval_score=True)],
-        llm=MockLLM(),  # Your LLM here: this one only repeats its prompt.
+        llm=MockLLM(),  # Your LLM here; this one only echoes its prompt.
     )
     response = engine.query(question)
     for node in response.source_nodes:

@@ -1,8 +1,8 @@
-"""Migrating in LangChain: CrossEncoderReranker as it is with another core, or RerankCompressor in its place.
+"""Migrating in LangChain: keep CrossEncoderReranker and replace its model, or switch to RerankCompressor.
 
 Run it with: python examples/migrating_langchain.py
 
-docs/migrating.md has a table of old lines and new ones, for other rerankers too.
+docs/migrating.md lists old and new lines side by side, for other rerankers too.
 """
 
 from first_stage.langchain import PassageRetriever
@@ -16,20 +16,20 @@ QUESTION = "who got the first nobel prize in physics"
 
 
 def main() -> None:
-    """Rerank 50 candidates both ways, and show what each leaves in the documents."""
+    """Rerank 50 candidates both ways and show what each one writes into the documents."""
     candidates = PassageRetriever(k=50).invoke(QUESTION)
     reranker = Reranker()
 
     # Before: CrossEncoderReranker(model=HuggingFaceCrossEncoder(model_name="BAAI/bge-reranker-v2-m3"), top_n=5)
-    step_one = CrossEncoderReranker(model=CrossEncoderModel(reranker), top_n=5)  # one name changes, the core is new
-    step_two = RerankCompressor(reranker=reranker, top_n=5)  # scores, reports, asyncio, a threshold, a trace
+    step_one = CrossEncoderReranker(model=CrossEncoderModel(reranker), top_n=5)  # only the model changes
+    step_two = RerankCompressor(reranker=reranker, top_n=5)  # adds scores, reports, asyncio, a threshold, tracing
 
     orders = [show(compressor, candidates) for compressor in (step_one, step_two)]
     print("\nThe order is the same." if orders[0] == orders[1] else "\nThe order differs.")
 
 
 def show(compressor: BaseDocumentCompressor, candidates: list[Document]) -> list[str | None]:
-    """Print what a compressor keeps; return the ids."""
+    """Print the documents that a compressor keeps and return their ids."""
     kept = compressor.compress_documents(candidates, QUESTION)
     print(type(compressor).__name__)
     for document in kept:

@@ -1,9 +1,9 @@
-"""Migrating in LlamaIndex: SentenceTransformerRerank and RerankPostprocessor over the same model give the same scores.
+"""Migrating in LlamaIndex: with the same model, SentenceTransformerRerank and RerankPostprocessor give the same scores.
 
 Run it with: python examples/migrating_llama_index.py [MODEL]
 
-MODEL is a name on the Hub or a folder, such as the one that fine_tuning.py writes; without it, bge-reranker-v2-m3 is
-downloaded the first time (2.3 GB). docs/migrating.md has a table of old lines and new ones, for other rerankers too.
+MODEL is a Hub name or a local folder, such as the one that fine_tuning.py writes. The default is bge-reranker-v2-m3, a
+2.3 GB download the first time. docs/migrating.md lists old and new lines side by side, for other rerankers too.
 """
 
 import sys
@@ -18,11 +18,11 @@ QUESTION = "who got the first nobel prize in physics"
 
 
 def main(model: str = "BAAI/bge-reranker-v2-m3") -> None:
-    """Rerank 20 candidates both ways, and print both scores of each that was kept."""
+    """Rerank 20 candidates both ways and print both scores of each node that is kept."""
     try:
         new = RerankPostprocessor(model=model, top_n=5, device="cpu")
     except ModelNotFoundError:
-        sys.exit(f"This example needs the model '{model}': download it where there is a network, or pass a folder.")
+        sys.exit(f"This example needs the model '{model}': run it with network access, or pass a local folder.")
     old = SentenceTransformerRerank(model=model, top_n=5, device="cpu", trust_remote_code=False)
 
     retriever = PassageRetriever(k=20)

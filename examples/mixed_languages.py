@@ -2,7 +2,7 @@
 
 Run it with: python examples/mixed_languages.py [MODEL]
 
-MODEL is a name on the Hub or a folder; without it, bge-reranker-v2-m3 is downloaded the first time (2.3 GB).
+MODEL is a Hub name or a local folder. The default is bge-reranker-v2-m3, a 2.3 GB download the first time.
 """
 
 import sys
@@ -16,15 +16,15 @@ DOCUMENTS = [
     "Apple Intelligence brings writing tools, smart summaries and a Siri that understands context.",
     "每天一个苹果有益健康",  # an apple a day is good for you
 ]
-QUESTIONS = ["苹果公司最新发布的AI功能", "the AI features Apple has just released"]  # the same question twice
+QUESTIONS = ["苹果公司最新发布的AI功能", "the AI features Apple has just released"]  # the same question
 
 
 def main(model: str = "BAAI/bge-reranker-v2-m3") -> None:
-    """Ask in both languages; the two passages about AI should be on top both times, whatever their language."""
+    """Ask in both languages; both times the two passages about AI should come first, whatever their language."""
     try:
         reranker = Reranker(model)
     except ModelNotFoundError:
-        sys.exit(f"This example needs the model '{model}': download it where there is a network, or pass a folder.")
+        sys.exit(f"This example needs the model '{model}': run it with network access, or pass a local folder.")
     for question in QUESTIONS:
         print(question)
         for result in reranker.rank(question, DOCUMENTS):

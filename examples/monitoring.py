@@ -1,4 +1,4 @@
-"""Monitoring: a line in the log for a rerank, and what a rolling window of them advises.
+"""Monitoring: a log line for a rerank, and the advice of a rolling window over many.
 
 Run it with: python examples/monitoring.py
 """
@@ -18,7 +18,7 @@ SETTINGS = ((256, None), (64, 0.999))
 
 
 def main() -> None:
-    """Ask the same questions in a good setting and in a bad one, and let the window find out which is which."""
+    """Ask the same questions with good and with bad settings, and print the window's advice on each."""
     logging.basicConfig(format="%(name)s: %(message)s", stream=sys.stdout)
     logging.getLogger("rerank_plugins.reports").setLevel(logging.INFO)
     questions = islice(read_dataset(FOLDER).queries.values(), QUESTIONS)
@@ -35,11 +35,11 @@ def main() -> None:
         found = window.summary()
         print(f"\nmax_length={max_length}, score_threshold={score_threshold}")
         print(
-            f"  {found['calls']:.0f} calls, median {found['seconds_median'] * 1000:.0f} ms; the first one stayed in "
-            f"{found['top_1_kept']:.0%}, tau {found['kendall_tau']:.2f}"
+            f"  {found['calls']:.0f} calls, median {found['seconds_median'] * 1000:.0f} ms; top document unchanged in "
+            f"{found['top_1_kept']:.0%} of calls, tau {found['kendall_tau']:.2f}"
         )
         advice = [each.text for each in window.advice()]
-        print("\n".join(f"  {text}" for text in advice or ["There is nothing to change."]))
+        print("\n".join(f"  {text}" for text in advice or ["No advice: nothing to change."]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A Redis cache: what one process has scored, all others find, on this machine and on others.
+"""A Redis cache: pairs that one process has scored are not scored again by others, on any machine.
 
 Run it twice with: python examples/redis_cache.py [redis://localhost:6379/0]
 """
@@ -19,12 +19,12 @@ QUESTIONS = [
 
 
 def main(url: str = "redis://localhost:6379/0") -> None:
-    """Ask one question twice, and once in other words, which the cache does not know."""
-    try:  # A Reranker goes on without Redis; this example does not.
+    """Ask one question twice, then rephrase it, which misses the cache."""
+    try:  # A Reranker works without Redis too, uncached; this example would show nothing.
         Redis.from_url(url).ping()
     except RedisError:
-        sys.exit(f"This example needs Redis, and none answers at {url}. Start one with: redis-server")
-    # Reranker(cache=url) is enough; a RedisCache has options. Keys are digests of the model and both texts.
+        sys.exit(f"This example needs Redis, but nothing answers at {url}. Start it with: redis-server")
+    # Reranker(cache=url) is enough; use RedisCache for its options. Keys are digests of the model and both texts.
     reranker = Reranker(cache=RedisCache(url, ttl=3600, timeout=1.0))
     for question in QUESTIONS:
         report = reranker.rank(question, [passage.full_text for _, passage in search(question, 50)], top_n=5).report

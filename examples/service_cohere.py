@@ -1,4 +1,4 @@
-"""The service with Cohere's SDK, and with the CohereRerank of LangChain: a new address, and nothing else.
+"""The service with Cohere's SDK and with LangChain's CohereRerank: only the base URL changes.
 
 Start a service with `rerank-plugins serve`, then: python examples/service_cohere.py [http://127.0.0.1:8000]
 """
@@ -15,13 +15,13 @@ REQUEST = Path(__file__).parent / "data" / "request.json"
 
 
 def main(url: str = "http://127.0.0.1:8000") -> None:
-    """Send the request of data/request.json; key and model may be anything, unless the service asks for a key."""
+    """Send the request in data/request.json. The model is ignored, and the key too unless the service requires one."""
     request = json.loads(REQUEST.read_text(encoding="utf-8"))
     try:
         with cohere.ClientV2(api_key="none", base_url=url) as client:
             results = client.rerank(model="any", **request).results
     except httpx.ConnectError as error:
-        sys.exit(f"This example needs a service, and none answers at {url} ({error}).")
+        sys.exit(f"This example needs a running service, but nothing answers at {url} ({error}).")
     for result in results:
         print(f"{result.relevance_score:.3f}  {request['documents'][result.index]}")
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The service with curl: one request in the plain format and in Cohere's.
+# The service with curl: the same request in the plain format and in Cohere's.
 #
 # Start a service with `rerank-plugins serve`, then: sh examples/service_curl.sh [http://127.0.0.1:8000]
 set -eu

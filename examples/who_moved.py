@@ -1,4 +1,4 @@
-"""Who moved where: a picture of 50 candidates in FAISS's order and in the cross-encoder's.
+"""Who moved where: a picture of 50 candidates in FAISS's order and in the cross-encoder's order.
 
 Run it with: python examples/who_moved.py [QUESTION] [FILE]
 """
@@ -17,7 +17,7 @@ KEPT_COLOUR, OTHER_COLOUR = "#0072B2", "#C8C8C8"
 
 
 def main(question: str = QUESTION, file: str = "who-moved.png") -> None:
-    """Draw a line for each candidate, and name those that the LLM reads."""
+    """Draw a line for each candidate and label the ones that the LLM reads."""
     texts = [passage.full_text for _, passage in search(question, K)]
     with Reranker() as reranker:
         results = reranker.rank(question, texts)
@@ -39,7 +39,7 @@ def main(question: str = QUESTION, file: str = "who-moved.png") -> None:
     axes.set_title(f"{question}?", fontsize=11, loc="left")
     figure.savefig(file)
     places = ", ".join(str(result.index + 1) for result in results[:KEPT])
-    print(f"The first {KEPT} were FAISS's {places}. The picture is {file}.")
+    print(f"The top {KEPT} had FAISS ranks {places}. The picture is in {file}.")
 
 
 if __name__ == "__main__":

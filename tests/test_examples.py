@@ -1,4 +1,4 @@
-"""The examples do what their docstrings say, say in one line what they lack, and stay short."""
+"""The examples do what their docstrings say, report in one line what is missing, and stay short."""
 
 import json
 import os
@@ -30,7 +30,7 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is no
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run an example as `python examples/NAME.py` would, in this process, and return the lines that it prints."""
+    """Run an example as `python examples/NAME.py` would, in this process, and return the lines it prints."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
 
     def begin(name: str, *arguments: object) -> list[str]:
@@ -79,7 +79,7 @@ def test_questions_at_once_get_the_answers_that_they_get_alone(run: Run) -> None
     lines = run("langchain_async")
     assert "Nobel laureates in Physics" in lines[0]
     assert len([line for line in lines if line.startswith("0.")]) == 5
-    assert lines[-1] == "The answers are the same."
+    assert lines[-1] == "The results are the same."
 
 
 def test_each_message_of_a_chat_has_its_own_passages(run: Run) -> None:
@@ -107,8 +107,8 @@ def test_a_model_that_is_not_there_is_one_line_and_an_exit_code(run: Run, tmp_pa
     assert done.stdout == ""
     needs, _, remedy = done.stderr.partition(": ")
     assert needs == "This example needs the model 'BAAI/bge-reranker-v2-m3'"
-    assert remedy == "download it where there is a network, or pass a folder.\n"
-    with pytest.raises(SystemExit, match=r"^This example needs the model '/no/such/folder': download it .+ folder\.$"):
+    assert remedy == "run it with network access, or pass a local folder.\n"
+    with pytest.raises(SystemExit, match=r"^This example needs the model '/no/such/folder': run it .+ local folder\.$"):
         run("migrating_llama_index", "/no/such/folder")
 
 
@@ -125,7 +125,7 @@ def test_the_passages_about_ai_are_first_in_either_language(run: Run) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_no_gpu_is_one_line_and_an_exit_code(run: Run) -> None:
-    with pytest.raises(SystemExit, match=r"^This example needs a GPU, and torch finds none\.$"):
+    with pytest.raises(SystemExit, match=r"^This example needs a GPU, but torch found none\.$"):
         run("gpu_fp16")
 
 
@@ -138,7 +138,7 @@ def test_half_precision_keeps_the_order(run: Run, model_folder: Callable[[str], 
 
 def test_the_picture_of_who_moved_where(run: Run, tmp_path: Path) -> None:
     (line,) = run("who_moved", "who wrote the first declaration of human rights", tmp_path / "who-moved.png")
-    assert re.match(r"The first 5 were FAISS's \d+, \d+, \d+, \d+, \d+\. ", line)
+    assert re.match(r"The top 5 had FAISS ranks \d+, \d+, \d+, \d+, \d+\. ", line)
     assert (tmp_path / "who-moved.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -150,13 +150,13 @@ def test_redis_answers_what_was_scored_before(run: Run, tmp_path: Path) -> None:
         server.stop()
     counts = [[int(number) for number in re.findall(r"(\d+) (?:scored|from)", line)] for line in (*first, *second)]
     question, other = counts[0][0], counts[2][0]
-    assert min(question, other) > 45  # of 50: identical passages are one pair
+    assert min(question, other) > 45  # of 50: identical passages are scored once
     assert counts[:3] == [[question, 0], [0, question], [other, 0]]
     assert counts[3:] == [[0, question], [0, question], [0, other]]
 
 
 def test_no_redis_is_one_line_and_an_exit_code(run: Run) -> None:
-    with pytest.raises(SystemExit, match=r"needs Redis, and none answers at redis://127.0.0.1:1/0. Start one"):
+    with pytest.raises(SystemExit, match=r"needs Redis, but nothing answers at redis://127.0.0.1:1/0. Start it"):
         run("redis_cache", "redis://127.0.0.1:1/0")
 
 
@@ -177,7 +177,7 @@ def test_all_clients_of_the_service_get_the_same_answer(url: str) -> None:
 
 @pytest.mark.parametrize("name", ["service_python", "service_cohere"])
 def test_no_service_is_one_line_and_an_exit_code(run: Run, name: str) -> None:
-    with pytest.raises(SystemExit, match=r"^This example needs a service, and none answers at http://127.0.0.1:1 \(.+"):
+    with pytest.raises(SystemExit, match=r"^This example needs a running service, but nothing answers at http://.+:1 "):
         run(name, "http://127.0.0.1:1")
 
 
@@ -195,7 +195,7 @@ def test_fine_tuning_teaches_and_its_folder_ranks_alike_in_both_postprocessors(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    found = re.search(r"Reranker\('(.+)'\) puts the answer first, of 3, for (\d+) of 8 taught", run("fine_tuning")[-1])
+    found = re.search(r"Reranker\('(.+)'\) ranks the answer first of 3 for (\d+) of 8 seen", run("fine_tuning")[-1])
     assert found
     assert int(found[2]) >= 6  # chance is one in three
     lines = run("migrating_llama_index", found[1])
@@ -207,7 +207,7 @@ def test_fine_tuning_teaches_and_its_folder_ranks_alike_in_both_postprocessors(
 def test_the_window_finds_out_what_is_wrong(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     text = "\n".join(run("monitoring"))
     _, good, bad = text.split("max_length=")
-    assert "There is nothing to change." in good
+    assert "No advice: nothing to change." in good
     assert re.search(r"\d+% of documents are truncated at 64 tokens", bad)
     assert re.search(r"The score threshold drops everything in \d+% of the calls", bad)
     assert [record.getMessage().partition(" in ")[0] for record in caplog.records if "reports" in record.name] == [

@@ -1,4 +1,4 @@
-"""The shared passages as a retriever of LangChain: the place of `store.as_retriever(search_kwargs={"k": 50})`."""
+"""The shared passages as a LangChain retriever, like `store.as_retriever(search_kwargs={"k": 50})` on your store."""
 
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document

@@ -1,4 +1,4 @@
-"""The shared passages as a retriever of LlamaIndex: the place of `index.as_retriever(similarity_top_k=50)`."""
+"""The shared passages as a LlamaIndex retriever, like `index.as_retriever(similarity_top_k=50)` on your index."""
 
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
