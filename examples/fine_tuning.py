@@ -1,8 +1,7 @@
 """Fine-tune on your own questions: hard negatives from the index, training, and loading the folder as a Reranker.
 
 Run it with: python examples/fine_tuning.py [DATA] [MODEL], where DATA has the three files of docs/own-questions.md.
-By default a new head learns a few of the demo's questions and little else. For real use, take hundreds of questions and
-a trained MODEL.
+By default a new head learns a few of the demo's questions, no more. For real use: hundreds, and a trained MODEL.
 """
 
 import sys
