@@ -6,17 +6,17 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from os import PathLike
 from types import TracebackType
 from typing import Self, TypeVar
 
-from rerank_plugins.caching import ScoreCache, open_cache
+from rerank_plugins.caching import open_cache
 from rerank_plugins.caching.base import KeyMaker
 from rerank_plugins.errors import ClosedError, UnknownTextWarning
 from rerank_plugins.models import registry as loaded
 from rerank_plugins.models.source import find_model
 from rerank_plugins.monitoring.base import notify
-from rerank_plugins.options import ActivationName, BackendName, DtypeName, Fallback, LongDocuments, RerankConfig
+from rerank_plugins.options import RerankConfig
+from rerank_plugins.options.declaration import takes
 from rerank_plugins.ranking.activations import choose_activation
 from rerank_plugins.ranking.ranking import ResultMaker
 from rerank_plugins.results import RankResult, ReportedList
@@ -28,7 +28,6 @@ from rerank_plugins.validation import (
     check_query,
     check_score_threshold,
     check_top_n,
-    plain_path,
 )
 
 T = TypeVar("T")
@@ -41,12 +40,10 @@ class Reranker:
     is freed when the last of them is closed or collected. A deep copy is the same object, since there is nothing in
     it to change; unpickling loads the model again.
 
-    Every argument but the model is the field of `RerankConfig` of that name.
-
-    Args:
-        model: A folder, or a name on the Hub; None for the embedded model, which needs no download and no torch.
+    Takes the options of `RerankConfig` as keywords; the model may come first without its name.
 
     Raises:
+        InvalidTypeError: If there is no option of a name, or its value has the wrong type.
         InvalidValueError: If an option has a wrong value, or the device is not there.
         ModelNotFoundError: If the model is missing or the Hub cannot be reached.
         UnsupportedModelError: If it is no cross-encoder with one label.
@@ -68,52 +65,9 @@ class Reranker:
         1
     """
 
-    def __init__(
-        self,
-        model: str | PathLike[str] | None = None,
-        *,
-        backend: BackendName = "auto",
-        device: str = "auto",
-        dtype: DtypeName = "auto",
-        max_length: int | None = None,
-        activation: ActivationName | None = None,
-        max_batch_tokens: int | None = None,
-        long_documents: LongDocuments = "truncate",
-        num_threads: int | None = None,
-        max_queue: int = 100_000,
-        timeout: float | None = None,
-        fallback: Fallback | None = None,
-        cache: str | ScoreCache | None = None,
-        revision: str | None = None,
-        cache_folder: str | PathLike[str] | None = None,
-        local_files_only: bool = False,
-        token: str | None = None,
-        trust_remote_code: bool = False,
-        onnx_file: str | None = None,
-    ) -> None:
-        self._start(
-            RerankConfig(
-                model=plain_path(model),
-                backend=backend,
-                device=device,
-                dtype=dtype,
-                max_length=max_length,
-                activation=activation,
-                max_batch_tokens=max_batch_tokens,
-                long_documents=long_documents,
-                num_threads=num_threads,
-                max_queue=max_queue,
-                timeout=timeout,
-                fallback=fallback,
-                cache=cache,
-                revision=revision,
-                cache_folder=plain_path(cache_folder),
-                local_files_only=local_files_only,
-                token=token,
-                trust_remote_code=trust_remote_code,
-                onnx_file=onnx_file,
-            )
-        )
+    @takes(RerankConfig)
+    def __init__(self, config: RerankConfig) -> None:
+        self._start(config)
 
     @classmethod
     def from_config(cls, config: RerankConfig) -> Self:

@@ -3,8 +3,6 @@
 import math
 from collections.abc import Sequence
 from numbers import Integral, Real
-from os import PathLike, fspath
-from typing import Any
 
 from rerank_plugins.errors import InvalidTypeError, InvalidValueError
 
@@ -77,11 +75,6 @@ def check_score_threshold(threshold: object) -> float | None:
     if math.isnan(threshold):
         raise InvalidValueError("score_threshold must be a number or None, got NaN, which no score can reach.")
     return float(threshold)
-
-
-def plain_path(path: Any) -> Any:
-    """Return a path as a string; what is none is left for the check of its field."""
-    return fspath(path) if isinstance(path, PathLike) else path
 
 
 def _describe(value: object) -> str:

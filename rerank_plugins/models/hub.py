@@ -1,6 +1,7 @@
 """Download what a reranker needs of a Hub repository, and say what went wrong in words."""
 
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import huggingface_hub
 from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is httpx's, of whichever version
@@ -21,7 +22,7 @@ _WEIGHTS = ["*.safetensors"]
 _NOT_FOLDERS = ["*/*"]
 
 
-def download(config: RerankConfig, backend: str) -> Path:
+def download(config: RerankConfig, backend: str | type[Any]) -> Path:
     """Return the local folder of a repository's snapshot, downloading what is missing.
 
     Takes configuration, tokenizer and safetensors for torch; for ONNX one `.onnx` file with its external data.
@@ -63,7 +64,7 @@ def has_onnx(config: RerankConfig) -> bool:
     return bool(_onnx_files(config))
 
 
-def _snapshot(config: RerankConfig, backend: str) -> Path:
+def _snapshot(config: RerankConfig, backend: str | type[Any]) -> Path:
     scripts = ["*.py"] if config.trust_remote_code else []
     chosen = _choose_onnx_file(config) if backend == "onnx" else None
     onnx_files = [] if chosen is None else [chosen, f"{chosen}_data", f"{chosen}.data"]

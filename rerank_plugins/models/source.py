@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rerank_plugins.errors import InvalidValueError, ModelNotFoundError
 from rerank_plugins.extras import is_installed
@@ -23,7 +24,7 @@ class ModelFolder:
     Attributes:
         name: What the caller asked for; "embedded" for the model in the package.
         path: The folder.
-        backend: Which backend loads it, `onnx` or `torch`.
+        backend: Which backend loads it: `onnx`, `torch`, or a class.
         onnx_file: The file that the ONNX backend loads; None for torch.
         declared: What the folder's config declares.
         trust_remote_code: Whether Python code that comes with the model may run.
@@ -31,7 +32,7 @@ class ModelFolder:
 
     name: str
     path: Path
-    backend: str
+    backend: str | type[Any]
     onnx_file: Path | None
     declared: DeclaredConfig
     trust_remote_code: bool
@@ -41,10 +42,15 @@ def find_model(config: RerankConfig) -> ModelFolder:
     """Find the files of the model that a configuration names, and choose the backend that loads them.
 
     Raises:
-        InvalidValueError: If an option is given that would do nothing there.
+        InvalidValueError: If there is no backend of that name, or an option is given that would do nothing there.
         ModelNotFoundError: If the folder, a file in it or the Hub repository is missing or out of reach.
         UnsupportedModelError: If the config declares something other than one relevance logit.
     """
+    if config.backend != "auto":
+        # Here, since backends import this module; now, since a download may take minutes.
+        from rerank_plugins.backends import backend_class
+
+        backend_class(config.backend)
     if config.onnx_file is not None and config.backend == "torch":
         raise InvalidValueError(f"onnx_file={config.onnx_file!r} is for the onnx backend, got backend='torch'.")
     path = _local_folder(config)
@@ -88,7 +94,7 @@ def _local_folder(config: RerankConfig) -> Path | None:
     """Return the folder on this machine, or None where the name is one for the Hub."""
     if config.model is None:
         return EMBEDDED_FOLDER
-    path = Path(config.model).expanduser()
+    name, path = str(config.model), Path(config.model).expanduser()
     if path.is_dir():
         return path.resolve()
     if config.model == EMBEDDED_NAME:
@@ -98,12 +104,12 @@ def _local_folder(config: RerankConfig) -> Path | None:
             f"model='{path}' is a file. Pass its folder, model='{path.parent}', and name the file with onnx_file= "
             "where the folder holds several."
         )
-    if not _HUB_NAME.fullmatch(config.model) or config.model.startswith("."):
-        raise ModelNotFoundError(f"There is no folder '{config.model}', and it is no name on the Hub either.")
+    if not _HUB_NAME.fullmatch(name) or name.startswith("."):
+        raise ModelNotFoundError(f"There is no folder '{name}', and it is no name on the Hub either.")
     return None
 
 
-def _local_backend(config: RerankConfig, path: Path) -> str:
+def _local_backend(config: RerankConfig, path: Path) -> str | type[Any]:
     if config.backend != "auto":
         return config.backend
     if config.onnx_file is not None or any(path.glob("*.onnx")):
@@ -113,7 +119,7 @@ def _local_backend(config: RerankConfig, path: Path) -> str:
     return "onnx" if any(path.glob("onnx/*.onnx")) and not prefers_torch else "torch"
 
 
-def _from_hub(config: RerankConfig) -> tuple[Path, str]:
+def _from_hub(config: RerankConfig) -> tuple[Path, str | type[Any]]:
     # The Hub's library takes a third of the whole import, and most models are on disk.
     from rerank_plugins.models import hub
 
