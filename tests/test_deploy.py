@@ -3,16 +3,17 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import crossplane
 import pytest
 import yaml
 
-from rerank_plugins.service.settings import ServiceSettings
+from rerank_plugins.options.service import ServiceSettings
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
-DEFAULTS = {name: field.default for name, field in ServiceSettings.model_fields.items()}
+DEFAULTS = asdict(ServiceSettings())
 
 
 def test_the_dockerfile_is_clean() -> None:

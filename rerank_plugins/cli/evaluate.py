@@ -11,7 +11,7 @@ from rich.table import Table
 
 from rerank_plugins.cli import options
 from rerank_plugins.cli.screen import console, errors, print_json, progress
-from rerank_plugins.options import RerankConfig
+from rerank_plugins.options import ModelOptions, ReadingOptions, RerankConfig, RuntimeOptions
 from rerank_plugins.reranker import Reranker
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class FirstStage(StrEnum):
     FILE = "file"
 
 
-@options.takes_config(*(name for name in options.MODEL if name != "model"))
+@options.takes_config(ModelOptions, RuntimeOptions, ReadingOptions, without=("model",))
 def evaluate(
     data: Annotated[list[Path], typer.Option(help="A folder in the BEIR layout; may be given more than once.")],
     model: Annotated[
