@@ -3,7 +3,8 @@
 import logging
 import reprlib
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
+from functools import reduce
+from operator import attrgetter, or_
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Union, get_args, get_origin, runtime_checkable
 
@@ -72,11 +73,10 @@ def option_fields(config: type[Options]) -> type[BaseModel]:
 def _field(option: Option) -> tuple[Any, Any]:
     members = get_args(option.type) if get_origin(option.type) in (Union, UnionType) else (option.type,)
     # A path, a class or a cache has no JSON schema, and needs none: JSON holds their names.
-    schemas = tuple(each if _is_in_json(each) else SkipJsonSchema[each] for each in members)
-    annotation = Annotated[Union[schemas], BeforeValidator(option.check)]  # noqa: UP007  # of a tuple
-    if not all(map(_is_in_json, members)):
-        annotation = Annotated[annotation, PlainSerializer(_named, when_used="json")]
-    return annotation, Field(
+    schemas = [each if _is_in_json(each) else SkipJsonSchema[each] for each in members]  # type: ignore[misc, valid-type]
+    kind: Any = reduce(or_, schemas)
+    serializers = () if all(map(_is_in_json, members)) else (PlainSerializer(_named, when_used="json"),)
+    return Annotated[kind, BeforeValidator(option.check), *serializers], Field(
         default=option.default, description=option.description, exclude=option.secret or None, repr=not option.secret
     )
 
@@ -126,8 +126,10 @@ def _as_ours(owner: str, error: ValidationError) -> RerankError:
     if isinstance(cause, RerankError):
         return cause
     name = str(found[0]["loc"][0]) if found[0]["loc"] else owner
-    wrong = " / ".join(each["msg"] for each in found if each["loc"][:1] == found[0]["loc"][:1])
-    return InvalidValueError(f"{owner}: {name}: {wrong}, got {reprlib.repr(found[0]['input'])}.")
+    same = [each for each in found if each["loc"][:1] == found[0]["loc"][:1]]
+    wrong = " / ".join(each["msg"] for each in same)
+    kind = InvalidTypeError if all(each["type"].endswith("_type") for each in same) else InvalidValueError
+    return kind(f"{name}: {wrong}, got {reprlib.repr(found[0]['input'])}.")
 
 
 if TYPE_CHECKING:

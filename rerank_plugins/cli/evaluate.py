@@ -62,7 +62,7 @@ def evaluate(
         for dataset, candidates in zip(datasets, lists, strict=True)
     ]
     evaluations = []
-    names: list[str | None] = [*model] if model else [config.model]
+    names = [*model] if model else [config.model]
     for name in names:
         with Reranker.from_config(replace(config, model=name)) as reranker, progress("questions") as bar:
             for dataset, candidates, compared in zip(datasets, lists, baselines, strict=True):

@@ -45,7 +45,8 @@ def _help(option: Option) -> str:
     if option.help.none is not None:
         sentences.append(f"Default: {option.help.none}.")
     elif option.default not in (None, False, ()):
-        sentences.append(f"Default: {option.default}.")
+        default = f"{option.default:g}" if isinstance(option.default, float) else option.default
+        sentences.append(f"Default: {default}.")
     if option.secret:
         sentences.append(f"Prefer {option.variable}: other users of the machine can see flags.")
     return " ".join(sentences)

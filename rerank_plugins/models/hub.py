@@ -71,7 +71,7 @@ def _snapshot(config: RerankConfig, backend: str | type[Any]) -> Path:
     folder = huggingface_hub.snapshot_download(
         str(config.model),
         revision=config.revision,
-        cache_dir=config.cache_folder,
+        cache_dir=None if config.cache_folder is None else str(config.cache_folder),
         # Without a list of the repository's ONNX files, what is in the cache must do.
         local_files_only=config.local_files_only or (backend == "onnx" and chosen is None),
         token=config.token,

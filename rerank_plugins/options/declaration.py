@@ -14,11 +14,11 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache, wraps
-from inspect import Parameter, Signature, get_annotations, signature
+from inspect import Parameter, Signature, cleandoc, get_annotations, signature
 from typing import Annotated, Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from rerank_plugins.errors import InvalidTypeError, RerankError
-from rerank_plugins.options.kinds import Kind, kind_of
+from rerank_plugins.options.kinds import Checked, Kind, kind_of
 
 PREFIX = "RERANK_"
 
@@ -94,15 +94,15 @@ class Option:
         try:
             return step(name, value)
         except RerankError as error:
-            if not self.secret:
+            # The function of a Check knows which part of a value may be shown.
+            if not self.secret or isinstance(self.kind, Checked):
                 raise
             hidden = type(error)(str(error).replace(repr(value), "a value that is not shown"))
         raise hidden
 
 
-@dataclass(frozen=True, kw_only=True)
 class Options:
-    """Base of declarations: checks every field, and reads environment variables.
+    """Base of declarations, which are dataclasses: checks every field, and reads environment variables.
 
     A group of options inherits it and names its `panel`. A configuration inherits groups.
     """
@@ -142,13 +142,18 @@ class Options:
         return cls(**values)
 
 
-@cache
 def options_of(config: type[Options]) -> tuple[Option, ...]:
     """Return the options that a class declares or inherits, in the order of its signature."""
+    declaration: Any = config  # mypy takes a dataclass for unhashable where it is a class's own type
+    return _declared(declaration)
+
+
+@cache
+def _declared(config: Any) -> tuple[Option, ...]:
     hints = get_type_hints(config, include_extras=True)
     return tuple(
         _option(field.name, hints[field.name], field.default, _panel(config, field.name), secret=not field.repr)
-        for field in sorted(fields(config), key=lambda field: field.kw_only)
+        for field in sorted(fields(config), key=lambda field: field.kw_only is True)
     )
 
 
@@ -165,6 +170,12 @@ def _panel(config: type, name: str) -> str:
     owner = next(each for each in config.__mro__ if name in get_annotations(each))
     panel: str = owner.panel  # type: ignore[attr-defined]  # every declaration is an Options
     return panel
+
+
+def documented(config: type[Options]) -> str:
+    """Return a class's docstring with a section on its options, which `help()` shows."""
+    lines = [f"    {option.name}: {option.description}" for option in options_of(config)]
+    return "\n".join([cleandoc(config.__doc__ or ""), "", "Args:", *lines])
 
 
 def refuse_unknown(owner: str, given: Iterable[str], known: Iterable[str]) -> None:

@@ -228,7 +228,7 @@ def kind_of(annotation: Any, metadata: tuple[object, ...]) -> Kind:
     union = get_origin(annotation) in (Union, UnionType)
     members = frozenset(get_args(annotation) if union else (annotation,))
     optional, types = type(None) in members, members - {type(None)}
-    constraints = {type(each): each for each in metadata}
+    constraints: dict[type, Any] = {type(each): each for each in metadata}
     if Check in constraints:
         return Checked(optional, constraints[Check].function)
     if len(types) == 1 and get_origin(literal := next(iter(types))) is Literal:

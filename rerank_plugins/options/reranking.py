@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from rerank_plugins.caching.base import REDIS_SCHEMES, ScoreCache
 from rerank_plugins.errors import InvalidTypeError, InvalidValueError
-from rerank_plugins.options.declaration import Help, Options
+from rerank_plugins.options.declaration import Help, Options, documented
 from rerank_plugins.options.kinds import AtLeast, Check
 
 DtypeName = Literal["auto", "fp32", "fp16", "bf16"]
@@ -150,3 +150,6 @@ class RerankConfig(LimitOptions, ReadingOptions, RuntimeOptions, ModelOptions):
         >>> RerankConfig(max_length=256).max_length
         256
     """
+
+
+RerankConfig.__doc__ = documented(RerankConfig)

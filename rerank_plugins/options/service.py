@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Self
 
 from rerank_plugins.errors import InvalidValueError
-from rerank_plugins.options.declaration import Help, Options
+from rerank_plugins.options.declaration import Help, Options, documented
 from rerank_plugins.options.kinds import AtLeast, AtMost, Check, Words
 
 # Kubernetes sets RERANK_PORT=tcp://10.96.104.172:8000 in the containers of a namespace with a Service named "rerank".
@@ -16,7 +16,7 @@ _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 
 def _check_keys(name: str, value: object) -> tuple[str, ...]:
-    keys = Words(optional=False).check(name, value)
+    keys: tuple[str, ...] = Words(optional=False).check(name, value)
     for key in keys:
         if not key.isascii() or not key.isprintable() or " " in key:
             raise InvalidValueError(
@@ -75,6 +75,9 @@ class ServiceSettings(Options):
         environ = os.environ if environ is None else environ
         own = {name: text for name, text in environ.items() if not _SERVICE_LINK.fullmatch(text)}
         return super().from_env(own, **given)
+
+
+ServiceSettings.__doc__ = documented(ServiceSettings)
 
 
 def _is_loopback(host: str) -> bool:
