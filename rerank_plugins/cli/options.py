@@ -44,7 +44,7 @@ def _help(option: Option) -> str:
     sentences = [option.help.text]
     if option.help.none is not None:
         sentences.append(f"Default: {option.help.none}.")
-    elif option.default not in (None, False, ()):
+    elif isinstance(option.default, str | int | float) and option.default is not False:
         default = f"{option.default:g}" if isinstance(option.default, float) else option.default
         sentences.append(f"Default: {default}.")
     if option.secret:
