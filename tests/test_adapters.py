@@ -172,7 +172,7 @@ def test_a_wrong_field_is_the_cores_own_error(
 
 
 def test_a_wrong_field_of_one_framework_is_an_error_of_the_same_tree() -> None:
-    with pytest.raises(InvalidTypeError, match="document_text: Input should be a valid string .*, got 3"):
+    with pytest.raises(InvalidTypeError, match=r"document_text: Input should be a valid string .*, got 3"):
         RerankCompressor(document_text=3)
     with pytest.raises(InvalidValueError, match="document_text='text' names no field"):
         RerankCompressor(document_text="text")
@@ -277,7 +277,7 @@ class TestSharedReranker:
                 framework.adapter(reranker=shared, max_length=512)
 
     def test_a_token_that_differs_is_not_shown(self, framework: LangChain, bert: Reranker) -> None:
-        with pytest.raises(InvalidValueError, match="token contradicts the reranker, .* another token") as caught:
+        with pytest.raises(InvalidValueError, match=r"token contradicts the reranker, .* another token") as caught:
             framework.adapter(reranker=bert, token="hf_secret")
         assert "secret" not in str(caught.value)
 

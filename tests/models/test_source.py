@@ -149,7 +149,7 @@ def test_a_model_saved_again_is_loaded_again(tmp_path: Path) -> None:
 
 
 def test_an_unknown_backend_is_refused_before_a_download() -> None:
-    with pytest.raises(InvalidValueError, match="backend must be one of 'auto', 'onnx', 'torch', .*got 'tensorflow'"):
+    with pytest.raises(InvalidValueError, match=r"backend must be one of 'auto', 'onnx', 'torch', .*got 'tensorflow'"):
         find_model(RerankConfig(model="owner/name", backend="tensorflow"))
 
 
