@@ -14,14 +14,14 @@ from pydantic.json_schema import SkipJsonSchema
 from rerank_plugins.errors import InvalidTypeError, InvalidValueError, RerankError
 from rerank_plugins.monitoring.base import notify
 from rerank_plugins.options import RerankConfig
-from rerank_plugins.options.declaration import Option, Options, options_of, refuse_unknown
+from rerank_plugins.options.declaration import Option, Options, options_of, unknown_option
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.results import RankResult, ReportedList, RerankReport
 from rerank_plugins.validation import check_score_threshold, check_top_n
 
 logger = logging.getLogger(__name__)
 
-# Metadata of a document that was handed through because reranking failed, and of one that was cut to be read.
+# Metadata keys of a document that kept its place because reranking failed, and of one that was truncated.
 ERROR_KEY = "rerank_error"
 TRUNCATED_KEY = "rerank_truncated"
 
@@ -119,13 +119,15 @@ def _refuse_difference(option: Option, given: object, own: object, reranker: Ran
         raise InvalidValueError(f"{shown} contradicts the reranker, which was built with {built}. Pass one of them.")
 
 
-def _as_ours(owner: str, error: ValidationError) -> RerankError:
+def _as_ours(adapter: type[BaseModel], error: ValidationError) -> RerankError:
     """Return the error of the check that failed, or one that says what pydantic found."""
     found = error.errors(include_url=False)
     cause = found[0].get("ctx", {}).get("error")
     if isinstance(cause, RerankError):
         return cause
-    name = str(found[0]["loc"][0]) if found[0]["loc"] else owner
+    name = str(found[0]["loc"][0]) if found[0]["loc"] else adapter.__name__
+    if found[0]["type"] == "extra_forbidden":
+        return unknown_option(adapter.__name__, name, adapter.model_fields)
     same = [each for each in found if each["loc"][:1] == found[0]["loc"][:1]]
     wrong = " / ".join(each["msg"] for each in same)
     kind = InvalidTypeError if all(each["type"].endswith("_type") for each in same) else InvalidValueError
@@ -135,7 +137,7 @@ def _as_ours(owner: str, error: ValidationError) -> RerankError:
 if TYPE_CHECKING:
 
     class OptionFields(RerankConfig, BaseModel):
-        """The options as type checkers see them, which cannot look into `create_model`."""
+        """The options for type checkers, which cannot look into `create_model`."""
 else:
     OptionFields = option_fields(RerankConfig)
 
@@ -143,8 +145,8 @@ else:
 class RerankFields(OptionFields):
     """The fields of both adapters: the options of `RerankConfig`, and what a call does with the scores.
 
-    A copy, deep or not, shares the loaded model; an unpickled adapter loads it again; `model_dump()` gives what
-    builds one that ranks alike, but for the token and the cache.
+    A copy, deep or not, shares the loaded model. An unpickled adapter loads it again. `model_dump()` holds everything
+    that builds an equal adapter, except the token and the cache.
 
     Raises:
         RerankError: If a field is unknown or its value is wrong, of the same class as `Reranker` raises.
@@ -167,11 +169,10 @@ class RerankFields(OptionFields):
     if not TYPE_CHECKING:  # Type checkers see the signature that they make of the fields.
 
         def __init__(self, **values: Any) -> None:
-            refuse_unknown(type(self).__name__, values, type(self).model_fields)
             try:
                 super().__init__(**values)
             except ValidationError as error:
-                raise _as_ours(type(self).__name__, error) from None
+                raise _as_ours(type(self), error) from None
             # Not in a validator, which would turn a ModelNotFoundError into a ValidationError.
             if self.reranker is None:
                 self.reranker = Reranker(**{option.name: getattr(self, option.name) for option in _OPTIONS})
@@ -179,8 +180,9 @@ class RerankFields(OptionFields):
                 self._share(self.reranker, given=frozenset(self.model_fields_set))
 
         def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Any:
-            # The model is shared and so is what made it, such as a cache.
-            return super().__deepcopy__({id(value): value for value in _values(self)} | (memo or {}))
+            # The reranker is shared, and so is what made it, such as a cache.
+            shared = (self.reranker, *_values(self))
+            return super().__deepcopy__({id(value): value for value in shared} | (memo or {}))
 
     @property
     def core(self) -> Ranker:
@@ -212,7 +214,7 @@ class RerankFields(OptionFields):
         model, top_n = self.core.model, check_top_n(self.top_n)
         # The message may quote a text, and texts do not belong in logs.
         logger.warning(
-            "Reranking failed (%s); handing the retriever's order of %d documents through.",
+            "Reranking failed (%s); keeping the retriever's order of %d documents.",
             type(error).__name__,
             candidates,
         )

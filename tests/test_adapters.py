@@ -284,6 +284,7 @@ class TestSharedReranker:
     def test_it_may_be_another_object_that_ranks(self, framework: LangChain, bert: Reranker) -> None:
         adapter = framework.adapter(reranker=Wrapped(bert), top_n=2)
         assert adapter.core.model == "wrapped"
+        assert copy.deepcopy(adapter).core is adapter.core
         assert framework.rerank(adapter, framework.inputs(DOCUMENTS)) == framework.rerank(
             framework.adapter(reranker=bert, top_n=2), framework.inputs(DOCUMENTS)
         )

@@ -19,7 +19,7 @@ def flags_of(*configs: type[Options], without: Collection[str] = ()) -> dict[str
 
     Args:
         configs: Configurations, or groups of options.
-        without: Options that are no flags of this command.
+        without: Names of options to leave out.
 
     Examples:
         >>> list(flags_of(ReadingOptions))
@@ -31,11 +31,10 @@ def flags_of(*configs: type[Options], without: Collection[str] = ()) -> dict[str
 
 def _flag(option: Option) -> Any:
     """Make a flag that is None unless given, so that the environment variable stays in force."""
-    kind = option.kind.flag
-    # Named, so that a switch has no second form with --no-.
+    # With a name, typer adds no --no- form to a switch.
     name = f"--{option.name.replace('_', '-')}"
     return Annotated[
-        kind | None,
+        option.kind.flag | None,
         typer.Option(name, help=_help(option), metavar=option.kind.metavar, rich_help_panel=option.panel),
     ]
 

@@ -1,4 +1,4 @@
-"""Options are declared once, as fields of a dataclass; keywords, variables, flags and adapter fields derive from them.
+"""Options are declared once, as fields of dataclasses; keywords, variables, flags and adapter fields derive from that.
 
 ```python
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Option:
         default: What holds where nothing is given.
         help: What users read about it.
         panel: The heading under which a command line's help shows it.
-        secret: Whether its value must appear in no `repr`, error or dump: `field(repr=False)` says so.
+        secret: Whether its value is kept out of `repr`, errors and dumps. `field(repr=False)` declares it.
     """
 
     name: str
@@ -144,7 +144,7 @@ class Options:
 
 def options_of(config: type[Options]) -> tuple[Option, ...]:
     """Return the options that a class declares or inherits, in the order of its signature."""
-    declaration: Any = config  # mypy takes a dataclass for unhashable where it is a class's own type
+    declaration: Any = config  # mypy does not accept a type[Options] as hashable
     return _declared(declaration)
 
 
@@ -182,14 +182,20 @@ def refuse_unknown(owner: str, given: Iterable[str], known: Iterable[str]) -> No
     """Refuse keywords that are not options.
 
     Raises:
-        InvalidTypeError: If there is one; names the option that is spelled most like it.
+        InvalidTypeError: If there is one.
     """
     names = list(known)
     for name in given:
         if name not in names:
-            close = difflib.get_close_matches(name, names, n=1, cutoff=0.7)
-            remedy = f"Did you mean '{close[0]}'?" if close else f"Its options are: {', '.join(names)}."
-            raise InvalidTypeError(f"{owner} has no option '{name}'. {remedy}")
+            raise unknown_option(owner, name, names)
+
+
+def unknown_option(owner: str, name: str, known: Iterable[str]) -> InvalidTypeError:
+    """Return an error that names the option that is spelled most like a wrong one."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.7)
+    remedy = f"Did you mean '{close[0]}'?" if close else f"Its options are: {', '.join(names)}."
+    return InvalidTypeError(f"{owner} has no option '{name}'. {remedy}")
 
 
 def takes(config: Callable[P, C]) -> Callable[[Callable[[S, C], None]], Callable[Concatenate[S, P], None]]:
