@@ -2,10 +2,10 @@
 
 ```python
 @dataclass(frozen=True, kw_only=True)
-class RuntimeOptions(Options):
-    panel: ClassVar[str] = "Runtime"
+class SearchOptions(Options):
+    panel: ClassVar[str] = "Search"
 
-    num_threads: Annotated[int | None, Help("Threads of the ONNX backend.", none="all cores"), AtLeast(1)] = None
+    depth: Annotated[int | None, Help("How deep to look.", none="no limit"), AtLeast(1)] = None
 ```
 """
 
