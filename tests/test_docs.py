@@ -19,13 +19,14 @@ from rerank_plugins.cli import app
 from rerank_plugins.langchain import RerankCompressor
 from rerank_plugins.llama_index import RerankPostprocessor
 from rerank_plugins.monitoring import window
+from rerank_plugins.options.declaration import options_of
+from rerank_plugins.options.service import ServiceSettings
 from rerank_plugins.service.errors import STATUS, DisconnectedError
 from rerank_plugins.service.metrics import Metrics
-from rerank_plugins.service.settings import ServiceSettings
 from tests.documents import DOCS, ROOT, blocks
 
 PAGES = sorted(DOCS.glob("*.md"))
-VARIABLES = {f"RERANK_{name.upper()}" for name in (*ServiceSettings.model_fields, *RerankConfig.__annotations__)}
+VARIABLES = {option.variable for option in (*options_of(ServiceSettings), *options_of(RerankConfig))}
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 FLAGS = {name: {flag for each in command.params for flag in each.opts} for name, command in COMMANDS.items()}
 
@@ -97,7 +98,7 @@ def test_flags_in_the_text_are_there(name: str) -> None:
 
 
 def test_the_settings_of_the_service_have_these_defaults() -> None:
-    both = {field.name: field for field in fields(RerankConfig)} | ServiceSettings.model_fields
+    both = {option.name: option for config in (RerankConfig, ServiceSettings) for option in options_of(config)}
     for flags, defaults, *_ in rows("service.md", "Settings"):
         for flag, default in zip(code_in(flags), defaults.replace("`", "").split(", "), strict=True):
             value = both[flag.removeprefix("--").replace("-", "_")].default

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from rerank_plugins import RerankConfig
-from rerank_plugins.service.settings import ServiceSettings
+from rerank_plugins.options.service import ServiceSettings
 from tests.caching.test_caches import Server
 from tests.service.conftest import running
 

@@ -17,14 +17,13 @@ from starlette.types import Scope
 
 from rerank_plugins import __version__
 from rerank_plugins.errors import OverloadedError, RerankError
-from rerank_plugins.options import RerankConfig
+from rerank_plugins.options import RerankConfig, ServiceSettings
 from rerank_plugins.service import routes, status
 from rerank_plugins.service.context import Context
 from rerank_plugins.service.engine import Engine
 from rerank_plugins.service.errors import UnauthorizedError
 from rerank_plugins.service.metrics import Metrics
 from rerank_plugins.service.middleware import BodyLimited, KeyRequired, Observed
-from rerank_plugins.service.settings import ServiceSettings
 from rerank_plugins.wire.introduction import INTRODUCTION
 
 _HEADERS: Mapping[type[Exception], Mapping[str, str]] = {
@@ -69,7 +68,7 @@ def create_app(settings: ServiceSettings, config: RerankConfig) -> FastAPI:
     app.mount("/page", StaticFiles(directory=status.PAGE), name="page")
     for kind in (RerankError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _refuse)
-    keys = [key.get_secret_value() for key in settings.api_keys]
+    keys = list(settings.api_keys)
     # The last one added is the outermost.
     app.add_middleware(BodyLimited, max_bytes=settings.max_body_bytes, seconds=settings.timeout)
     app.add_middleware(KeyRequired, keys=keys, refuse=_answer_of)

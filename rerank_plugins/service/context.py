@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from rerank_plugins.options import ServiceSettings
 from rerank_plugins.service.engine import Engine
 from rerank_plugins.service.metrics import Metrics
-from rerank_plugins.service.settings import ServiceSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from pydantic import Discriminator, Tag
 from starlette.exceptions import HTTPException
 
 from rerank_plugins.errors import InvalidValueError
+from rerank_plugins.options import ServiceSettings
 from rerank_plugins.service.context import context_of
 from rerank_plugins.service.errors import DisconnectedError
-from rerank_plugins.service.settings import ServiceSettings
 from rerank_plugins.wire import cohere, introduction, jina, tei
 from rerank_plugins.wire.base import Dialect, RerankRequest
 from rerank_plugins.wire.cohere import COHERE

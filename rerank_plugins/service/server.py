@@ -8,10 +8,9 @@ from types import FrameType
 import structlog
 import uvicorn
 
-from rerank_plugins.options import RerankConfig
+from rerank_plugins.options import RerankConfig, ServiceSettings
 from rerank_plugins.service.app import create_app
 from rerank_plugins.service.engine import Engine
-from rerank_plugins.service.settings import ServiceSettings
 
 # Longer than clients and proxies keep an idle connection (httpx 5 s, nginx 60 s): whoever closes first must not be
 # the one who does not know of a request that is under way.

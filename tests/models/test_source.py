@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rerank_plugins import ModelNotFoundError, RerankConfig, Reranker
+from rerank_plugins import InvalidValueError, ModelNotFoundError, RerankConfig, Reranker
 from rerank_plugins.models.source import EMBEDDED_FOLDER, find_model
 
 
@@ -146,3 +146,18 @@ def test_a_model_saved_again_is_loaded_again(tmp_path: Path) -> None:
         with Reranker(save_bert(tmp_path / "m", seed=5)) as after:
             assert after.rank(QUERY, DOCUMENTS) != first
         assert before.rank(QUERY, DOCUMENTS) == first
+
+
+def test_an_unknown_backend_is_refused_before_a_download() -> None:
+    with pytest.raises(InvalidValueError, match=r"backend must be one of 'auto', 'onnx', 'torch', .*got 'tensorflow'"):
+        find_model(RerankConfig(model="owner/name", backend="tensorflow"))
+
+
+def test_a_backend_may_be_a_class(model_folder: Callable[[str], Path]) -> None:
+    from rerank_plugins.backends.torch import TorchBackend
+
+    class Mine(TorchBackend):
+        """A backend that the table does not know."""
+
+    with Reranker(model_folder("bert"), backend=Mine) as mine, Reranker(model_folder("bert")) as torch:
+        assert mine.score([("who", "hamlet")]) == torch.score([("who", "hamlet")])

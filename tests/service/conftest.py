@@ -14,8 +14,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from rerank_plugins import RerankConfig
+from rerank_plugins.options.service import ServiceSettings
 from rerank_plugins.service.app import create_app
-from rerank_plugins.service.settings import ServiceSettings
 
 Start = Callable[..., "Service"]
 

@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from rerank_plugins.service.settings import ServiceSettings
+from rerank_plugins.options.service import ServiceSettings
 from tests.service.conftest import Service, Start
 
 PATHS = ("/rerank", "/v1/rerank", "/v2/rerank")
@@ -116,18 +116,18 @@ def test_other_machines_need_a_key() -> None:
 
     for host in ("0.0.0.0", "::", "192.168.1.2", "example.org"):
         with pytest.raises(InvalidValueError, match="api_keys"):
-            ServiceSettings.read(host=host)
-        assert ServiceSettings.read(host=host, api_keys="a,b").host == host
+            ServiceSettings.from_env({}, host=host)
+        assert ServiceSettings.from_env({}, host=host, api_keys="a,b").host == host
     for host in ("127.0.0.1", "::1", "localhost"):
-        assert ServiceSettings.read(host=host).api_keys == ()
+        assert ServiceSettings.from_env({}, host=host).api_keys == ()
 
 
 def test_settings_do_not_show_keys() -> None:
     from rerank_plugins.errors import InvalidValueError
 
-    assert SECRET not in repr(ServiceSettings.read(api_keys=SECRET))
+    assert SECRET not in repr(ServiceSettings.from_env({}, api_keys=SECRET))
     with pytest.raises(InvalidValueError) as caught:
-        ServiceSettings.read(api_keys=f"{SECRET} with spaces", port=-1)
+        ServiceSettings.from_env({}, api_keys=f"{SECRET} with spaces", port=-1)
     assert SECRET not in str(caught.value)
     assert "port" in str(caught.value)
 

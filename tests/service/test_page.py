@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from rerank_plugins import RerankConfig
-from rerank_plugins.service.settings import ServiceSettings
+from rerank_plugins.options.service import ServiceSettings
 from tests.service.conftest import Service, Start, running
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -14,22 +14,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import httpx
 import pytest
 
 from rerank_plugins import RerankConfig
 from rerank_plugins.backends.onnx import OnnxBackend
-from rerank_plugins.cli import options
-from rerank_plugins.cli.serve import SERVICE
 from rerank_plugins.errors import RerankError
+from rerank_plugins.options.service import ServiceSettings
 from rerank_plugins.service.app import create_app
 from rerank_plugins.service.errors import STATUS, DisconnectedError
 from rerank_plugins.service.routes import DIALECTS
-from rerank_plugins.service.settings import ServiceSettings
 from tests.service.conftest import Service, Start
 
 BODY = {"query": "who", "documents": ["hamlet", "bread"]}
@@ -230,16 +227,6 @@ def test_flags_and_variables_are_one(model_folder: Callable[[str], Path]) -> Non
     ) as (_, url):  # fmt: skip
         limits = httpx.get(f"{url}/info", headers={"Authorization": "Bearer k2"}).json()["limits"]
     assert (limits["max_documents"], limits["max_characters"], limits["max_queue"]) == (7, 99, 77)
-
-
-def test_every_setting_is_a_flag_whose_help_tells_the_default() -> None:
-    flags = {**options.MODEL, **options.ENGINE, **SERVICE}
-    assert flags.keys() == ServiceSettings.model_fields.keys() | {field.name for field in fields(RerankConfig)}
-    defaults = {name: field.default for name, field in ServiceSettings.model_fields.items()}
-    for name, default in defaults.items():
-        (option,) = get_args(SERVICE[name])[1:]
-        told = option.help.partition(" Default: ")[2].removesuffix(".")
-        assert told == ("" if default in ((), False) else str(default)), name
 
 
 def test_every_error_has_a_status_that_the_document_knows() -> None:
