@@ -1,1 +1,1 @@
-"""HTTP formats of reranking, one module each."""
+"""The HTTP formats of reranking, one module each, for whoever answers or asks in them."""
