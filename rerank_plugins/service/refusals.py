@@ -4,8 +4,7 @@ Everything about errors is here, but what one format does differently: that is i
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -86,7 +85,6 @@ _UNREADABLE: Mapping[type[Exception], str] = {
 }
 # Parts of a validation error's location that are not fields of the body: pydantic's tags of a union's members.
 _TAGS = {"body", "introduction", "tei", "jina", "as-string", "as-object"}
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ class Refusal:
     format: Format[Any]
     status: int
     message: str
-    headers: Mapping[str, str] = _NO_HEADERS
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def refuse(scope: Scope, error: Exception) -> JSONResponse:
@@ -132,7 +130,7 @@ def refusal_of(error: Exception, path: str, request_id: str, known: Format[Any] 
         case RequestValidationError() as invalid:
             return _invalid(invalid, format_of(invalid.body) if path == SHARED_PATH else wire_format)
         case RerankError() as ours:
-            return Refusal(wire_format, status_of(ours, wire_format), str(ours), _look_up(HEADERS, ours, _NO_HEADERS))
+            return Refusal(wire_format, status_of(ours, wire_format), str(ours), _look_up(HEADERS, ours, {}))
         case HTTPException() as routing:  # such as 404 and 405
             return Refusal(wire_format, routing.status_code, routing.detail, dict(routing.headers or {}))
         case _:
@@ -190,5 +188,5 @@ def _invalid(error: RequestValidationError, wire_format: Format[Any]) -> Refusal
         )
     if isinstance(body, dict) and (message := wire_format.incomplete(body)) is not None:
         return Refusal(wire_format, 400, message)
-    field = ".".join(str(part) for part in first["loc"] if part not in _TAGS) or "the body"
-    return Refusal(wire_format, 422, f"{field}: {first['msg']}.")
+    place = ".".join(str(part) for part in first["loc"] if part not in _TAGS) or "the body"
+    return Refusal(wire_format, 422, f"{place}: {first['msg']}.")

@@ -29,7 +29,7 @@ def _format_name(body: object) -> str:
 SharedRequest = Annotated[
     Annotated[introduction.Request, Tag("introduction")]
     | Annotated[tei.Request, Tag("tei")]
-    | Annotated[jina.Request, Tag("jina")],
+    | Annotated[jina.NamedRequest, Tag("jina")],
     Discriminator(_format_name),
     Body(),
 ]

@@ -40,19 +40,18 @@ def _spellings() -> list[str]:
 StrictFlag = Annotated[bool, Field(strict=True)]
 # Lax: for servers written with pydantic, whose clients send `"true"` and `"1"` too.
 Flag = Annotated[
-    bool,
-    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"enum": [0, 1]}, {"enum": _spellings()}]}),
+    bool, WithJsonSchema({"type": ["boolean", "integer", "string"], "enum": [True, False, 0, 1, *_spellings()]})
 ]
 
 
 def lax_number(strings: str, **limits: int) -> WithJsonSchema:
-    """Describe a whole number that may be sent as a string, which the generated schema leaves out.
+    """Describe a whole number that may be sent as a string, which the generated schema would leave out.
 
     Args:
         strings: The pattern of such a string.
         limits: `minimum` of the number.
     """
-    return WithJsonSchema({"anyOf": [{"type": "integer", **limits}, {"type": "string", "pattern": strings}]})
+    return WithJsonSchema({"type": ["integer", "string"], **limits, "pattern": strings})
 
 
 Whole = Annotated[int, BeforeValidator(not_a_bool), lax_number("^-?[0-9]+$")]
@@ -65,10 +64,11 @@ def _not_blank(value: str) -> str:
     return value
 
 
-# The pattern is for the OpenAPI document: as a constraint its error message would be unhelpful.
+# The pattern is for the OpenAPI document: as a constraint its error message would be unhelpful. It adds what Python
+# counts as whitespace and JavaScript does not.
 Query = Annotated[
     str,
-    Field(min_length=1, description="The query to rank by.", json_schema_extra={"pattern": r"\S"}),
+    Field(min_length=1, description="The query to rank by.", json_schema_extra={"pattern": r"[^\s\u001c-\u001f\u0085]"}),
     AfterValidator(_not_blank),
 ]
 
@@ -107,14 +107,14 @@ def _not_empty(value: list[Any]) -> list[Any]:
 Documents = Annotated[
     list[Document],
     Field(max_length=_MOST, description="The documents, in the retriever's order.", json_schema_extra={"minItems": 1}),
-    AfterValidator(_not_empty),
     FailFast(),
+    AfterValidator(_not_empty),
 ]
 Texts = Annotated[
     list[str],
     Field(max_length=_MOST, description="The documents, in the retriever's order.", json_schema_extra={"minItems": 1}),
-    AfterValidator(_not_empty),
     FailFast(),
+    AfterValidator(_not_empty),
 ]
 
 

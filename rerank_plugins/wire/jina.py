@@ -31,12 +31,18 @@ AllOrSome = Annotated[
 
 
 class Request(DocumentsRequest):
-    """`POST /v1/rerank`, and `POST /rerank` with a `model`."""
+    """`POST /v1/rerank`."""
 
     model: str | None = Field(default=None, description="Ignored: one model is served.")
     top_n: AllOrSome | None = Field(default=None, description="How many results to return; 0, or nothing, for all.")
     raw_scores: Flag | None = Field(default=None, description="true for raw scores (logits), as in infinity.")
     return_documents: Flag | None = Field(default=None, description="false to leave out the texts.")
+
+
+class NamedRequest(Request):
+    """`POST /rerank`, where naming a model is what tells this format from the introduction's."""
+
+    model: str | None = Field(description="Ignored: one model is served.")
 
 
 class Result(Schema):

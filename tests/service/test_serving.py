@@ -27,9 +27,10 @@ from rerank_plugins.cli import options
 from rerank_plugins.cli.serve import SERVICE
 from rerank_plugins.errors import RerankError
 from rerank_plugins.service.app import create_app
-from rerank_plugins.service.errors import STATUS, DisconnectedError
-from rerank_plugins.service.routes import DIALECTS
+from rerank_plugins.service.errors import DisconnectedError
+from rerank_plugins.service.refusals import STATUS, status_of
 from rerank_plugins.service.settings import ServiceSettings
+from rerank_plugins.wire.paths import FORMATS
 from tests.service.conftest import Service, Start
 
 BODY = {"query": "who", "documents": ["hamlet", "bread"]}
@@ -139,11 +140,11 @@ def test_a_caller_who_hangs_up_frees_the_place(start: Start, gate: Gate, model_f
     gate.open.clear()
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(service.url + "/rerank", json=BODY | {"documents": [f"bread {n}" for n in range(10)]}, timeout=0.3)
-    engine = service.app.state.context.engine
+    admission = service.app.state.context.admission
     deadline = time.monotonic() + 10
-    while engine.in_flight and time.monotonic() < deadline:
+    while admission.in_flight and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert engine.in_flight == 0
+    assert admission.in_flight == 0
     gate.open.set()
     assert service.post("/rerank", BODY | {"documents": ["a"] * 10}).status_code == 200
 
@@ -214,7 +215,7 @@ def test_sigterm_answers_what_was_accepted_and_refuses_the_rest() -> None:
         refused = httpx.post(f"{url}/rerank", json=BODY)
         while refused.status_code == 200:  # the signal was not there yet
             refused = httpx.post(f"{url}/rerank", json=BODY)
-        assert (refused.status_code, "ending" in refused.json()["error"]) == (503, True)
+        assert (refused.status_code, "shutting down" in refused.json()["error"]) == (503, True)
         assert httpx.get(f"{url}/ready").json() == {"status": "draining"}
         assert httpx.get(f"{url}/health").status_code == 200
         answer = answers.get(timeout=120)
@@ -249,9 +250,10 @@ def test_every_error_has_a_status_that_the_document_knows() -> None:
     unlisted = {kind for kind in below(RerankError) if not any(issubclass(kind, listed) for listed in STATUS)}
     assert unlisted == {RerankError}
     document = create_app(ServiceSettings(), RerankConfig()).openapi()
-    for path, dialect in DIALECTS.items():
+    for path, formats in FORMATS.items():
         known = {int(status) for status in document["paths"][path]["post"]["responses"]}
-        assert {dialect.status_of(kind("")) for kind in STATUS if kind is not DisconnectedError} <= known
+        expected = {status_of(kind(""), each) for each in formats for kind in STATUS if kind is not DisconnectedError}
+        assert expected <= known
 
 
 def test_a_dead_engine_turns_health_red(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
