@@ -68,7 +68,9 @@ def _not_blank(value: str) -> str:
 # counts as whitespace and JavaScript does not.
 Query = Annotated[
     str,
-    Field(min_length=1, description="The query to rank by.", json_schema_extra={"pattern": r"[^\s\u001c-\u001f\u0085]"}),
+    Field(
+        min_length=1, description="The query to rank by.", json_schema_extra={"pattern": r"[^\s\u001c-\u001f\u0085]"}
+    ),
     AfterValidator(_not_blank),
 ]
 

@@ -125,7 +125,7 @@ function item({ document: text, index, relevance_score: score, truncated, span }
     make("span", "quiet", `was ${index + 1}`),
     make("span", moved > 0 ? "up" : moved < 0 ? "down" : "quiet", (moved > 0 ? "▲ " : moved < 0 ? "▼ " : "") + move),
   );
-  if (truncated) line.append(make("span", "cut", "truncated: only the beginning was read"));
+  if (truncated) line.append(make("span", "truncated", "truncated: only the beginning was read"));
   line.append(make("span", "score", score.toFixed(3)));
   const bar = make("div", "bar");
   const filled = make("span", "");
