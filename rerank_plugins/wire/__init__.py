@@ -1,1 +1,1 @@
-"""The HTTP formats of reranking, one module each, for whoever answers or asks in them."""
+"""The HTTP formats of reranking, one module each: for services that answer in them and clients that ask in them."""

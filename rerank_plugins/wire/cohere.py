@@ -1,4 +1,4 @@
-"""Cohere's wire format, version 2 (its OpenAPI document). vLLM serves it too, and reads numbers as laxly as Jina's."""
+"""Cohere's wire format, version 2 (its OpenAPI document). vLLM serves it too, and accepts numbers as strings."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from rerank_plugins.wire.base import (
     DocumentsRequest,
@@ -40,9 +40,11 @@ class Request(DocumentsRequest):
 
 
 class NamedRequest(Request):
-    """`POST /rerank`, where naming a model is what tells this format from the introduction's."""
+    """`POST /rerank`: the model is required, since it distinguishes this format from the introduction's."""
 
-    model: str | None = Field(description="Ignored: one model is served.")
+    model: Annotated[str | None, WithJsonSchema({"type": ["string", "null"]})] = Field(
+        description="Ignored: one model is served."
+    )
 
 
 class Result(Schema):

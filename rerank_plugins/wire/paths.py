@@ -10,8 +10,8 @@ from rerank_plugins.wire.jina import JINA
 from rerank_plugins.wire.tei import TEI
 
 SHARED_PATH = "/rerank"
-# The formats of each path. The first one is assumed until the body has been read: at `/rerank` an error in TEI's shape
-# suits the introduction's clients too, since both have a field `error`.
+# The formats of each path. The first one is used for errors before the body has been read. At `/rerank` that is TEI's,
+# which suits clients of the introduction's format too: both have a field `error`.
 FORMATS: Mapping[str, tuple[Format[Any], ...]] = {
     SHARED_PATH: (TEI, INTRODUCTION, JINA),
     "/v1/rerank": (JINA,),
@@ -39,5 +39,5 @@ def format_of(body: object) -> Format[Any]:
 
 
 def first_format(path: str) -> Format[Any]:
-    """Return the format of a path whose body is unknown; the introduction's for paths that do not rerank."""
+    """Return the format for errors before the body has been read; the introduction's for paths that do not rerank."""
     return FORMATS.get(path, (INTRODUCTION,))[0]

@@ -2,7 +2,7 @@
 
 const EXAMPLES = [
   {
-    name: "Photosynthesis, and a passage that only shares words with it",
+    name: "Photosynthesis, not just shared words",
     query: "How does photosynthesis work in plants?",
     passages: [
       "Plants have green leaves due to chlorophyll pigment.",
