@@ -19,10 +19,11 @@ from rerank_plugins.cli import app
 from rerank_plugins.langchain import RerankCompressor
 from rerank_plugins.llama_index import RerankPostprocessor
 from rerank_plugins.monitoring import window
+from rerank_plugins.options import ServiceSettings
 from rerank_plugins.options.declaration import options_of
-from rerank_plugins.options.service import ServiceSettings
-from rerank_plugins.service.errors import STATUS, DisconnectedError
+from rerank_plugins.service.errors import DisconnectedError
 from rerank_plugins.service.metrics import Metrics
+from rerank_plugins.service.refusals import STATUS
 from tests.documents import DOCS, ROOT, blocks
 
 PAGES = sorted(DOCS.glob("*.md"))
@@ -108,7 +109,7 @@ def test_the_settings_of_the_service_have_these_defaults() -> None:
 
 def test_every_status_of_the_service_is_told() -> None:
     told = {int(status) for cells in rows("service.md", "Errors") for status in re.findall(r"\b[45]\d\d\b", cells[0])}
-    assert told == {400, 408, 413, *STATUS.values()} - {STATUS[DisconnectedError]}
+    assert told == {*STATUS.values()} - {STATUS[DisconnectedError]}
 
 
 def test_every_metric_is_told_and_no_other() -> None:

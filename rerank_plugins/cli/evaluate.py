@@ -66,7 +66,7 @@ def evaluate(
     datasets = [read_dataset(folder).sample(queries, seed=seed) for folder in data]
     lists = _candidates(datasets, retriever, embedding_model, k)
     tasks = list(zip(datasets, lists, _baselines(datasets, lists, baseline), strict=True))
-    names = model or [None if config.model is None else str(config.model)]
+    names: Sequence[str | None] = model or [None if config.model is None else str(config.model)]
     evaluations = [each for name in names for each in _evaluate(tasks, replace(config, model=name), top_n)]
     if json:
         print_json({"datasets": [evaluation.as_json() for evaluation in evaluations]})

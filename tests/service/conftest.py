@@ -14,8 +14,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from rerank_plugins import RerankConfig
-from rerank_plugins.options.service import ServiceSettings
+from rerank_plugins.options import ServiceSettings
 from rerank_plugins.service.app import create_app
+from rerank_plugins.service.engine import Ranker
 
 Start = Callable[..., "Service"]
 
@@ -40,9 +41,11 @@ class Service:
 
 
 @contextmanager
-def running(settings: ServiceSettings, config: RerankConfig) -> Iterator[Service]:
+def running(
+    settings: ServiceSettings, config: RerankConfig, load: Callable[[], Ranker] | None = None
+) -> Iterator[Service]:
     """Run an application on a free port, in a thread."""
-    app = create_app(settings, config)
+    app = create_app(settings, config, load=load)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
@@ -60,13 +63,16 @@ def running(settings: ServiceSettings, config: RerankConfig) -> Iterator[Service
 
 @pytest.fixture
 def start(model_folder: Callable[[str], Path]) -> Iterator[Start]:
-    """Start a service over a tiny model, with any settings; options of the model as `config`."""
+    """Start a service over a tiny model, or over what `load` makes, with any settings; `config` for the model."""
     opened = []
 
-    def begin(*, config: RerankConfig | None = None, **settings: object) -> Service:
+    def begin(
+        *, config: RerankConfig | None = None, load: Callable[[], Ranker] | None = None, **settings: object
+    ) -> Service:
         context = running(
             ServiceSettings(**settings),
             RerankConfig(model=str(model_folder("bert-onnx"))) if config is None else config,
+            load,
         )
         opened.append(context)
         return context.__enter__()

@@ -85,18 +85,18 @@ def test_an_error_is_shown(page: Page, start: Start) -> None:
     page.goto(start(max_characters=50).url)
     page.get_by_label("Passages").fill("x" * 60)
     page.get_by_role("button", name="Rerank").click()
-    expect(page.get_by_role("alert")).to_contain_text("over the limit of 50")
+    expect(page.get_by_role("alert")).to_contain_text("exceeds the limit of 50")
 
 
 def test_a_key_is_asked_for(page: Page, start: Start) -> None:
     page.goto(start(api_keys="sesame").url)
     page.get_by_role("button", name="Rerank").click()
-    expect(page.get_by_role("alert")).to_contain_text("wants a key")
+    expect(page.get_by_role("alert")).to_contain_text("Missing or invalid API key")
     page.get_by_text("API key", exact=True).click()
     page.get_by_label("Key only").fill("sesame")
     page.get_by_role("button", name="Rerank").click()
     expect(page.locator(".result")).to_have_count(4)
-    page.get_by_text("The same with curl").click()
+    page.get_by_text("The same request with curl").click()
     expect(page.locator("#curl")).to_contain_text("$RERANK_API_KEY")
     expect(page.locator("#curl")).not_to_contain_text("sesame")
 
@@ -108,7 +108,7 @@ def test_texts_are_texts(page: Page, service: Service) -> None:
     expect(page.locator(".result")).to_have_count(2)
     expect(page.locator("#results")).to_contain_text("<b>bold</b>")
     assert page.locator("#results img, #results b").count() == 0
-    page.get_by_text("The same with curl").click()
+    page.get_by_text("The same request with curl").click()
     expect(page.locator("#curl")).to_contain_text("it'\\''s")
 
 

@@ -23,11 +23,14 @@ import pytest
 from rerank_plugins import RerankConfig
 from rerank_plugins.backends.onnx import OnnxBackend
 from rerank_plugins.errors import RerankError
-from rerank_plugins.options.service import ServiceSettings
+from rerank_plugins.options import ServiceSettings
 from rerank_plugins.service.app import create_app
-from rerank_plugins.service.errors import STATUS, DisconnectedError
-from rerank_plugins.service.routes import DIALECTS
+from rerank_plugins.service.engine import MAX_FAILURES
+from rerank_plugins.service.errors import DisconnectedError
+from rerank_plugins.service.refusals import STATUS, status_of
+from rerank_plugins.wire.paths import FORMATS
 from tests.service.conftest import Service, Start
+from tests.service.fakes import FakeRanker
 
 BODY = {"query": "who", "documents": ["hamlet", "bread"]}
 
@@ -90,21 +93,24 @@ def test_a_model_that_is_not_there(start: Start, tmp_path: Path) -> None:
     assert service.get("/info").json()["status"] == "failed"
 
 
-def test_a_model_that_hangs_turns_health_red(start: Start, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_hangs_turns_health_red(start: Start) -> None:
+    ranker = FakeRanker()
+    service = start(load=lambda: ranker)
+    ready(service)
+    ranker.busy_seconds = 1_000.0
+    assert (service.get("/health").status_code, service.get("/health").json()) == (503, {"status": "stalled"})
+    assert service.get("/ready").status_code == 503
+    ranker.busy_seconds = 0.0
+    assert (service.get("/health").status_code, service.get("/health").json()) == (200, {"status": "ready"})
+
+
+def test_a_call_that_hangs_times_out(start: Start, gate: Gate) -> None:
     gate.open.set()
     service = start(timeout=0.5)
     ready(service)
-    monkeypatch.setattr("rerank_plugins.service.engine.STALLED_SECONDS", 0.2)
     gate.open.clear()
     answer = service.post("/rerank", BODY)
     assert (answer.status_code, "ranking took" in answer.json()["error"]) == (504, True)
-    assert service.get("/health").json() == {"status": "stalled"}
-    assert service.get("/health").status_code == 503
-    gate.open.set()
-    deadline = time.monotonic() + 10
-    while service.get("/health").status_code != 200 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert service.get("/health").json() == {"status": "ready"}
 
 
 def test_a_full_queue_refuses_at_once(start: Start, gate: Gate, model_folder: Callable[[str], Path]) -> None:
@@ -136,11 +142,11 @@ def test_a_caller_who_hangs_up_frees_the_place(start: Start, gate: Gate, model_f
     gate.open.clear()
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(service.url + "/rerank", json=BODY | {"documents": [f"bread {n}" for n in range(10)]}, timeout=0.3)
-    engine = service.app.state.context.engine
+    admission = service.app.state.context.admission
     deadline = time.monotonic() + 10
-    while engine.in_flight and time.monotonic() < deadline:
+    while admission.in_flight and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert engine.in_flight == 0
+    assert admission.in_flight == 0
     gate.open.set()
     assert service.post("/rerank", BODY | {"documents": ["a"] * 10}).status_code == 200
 
@@ -211,7 +217,7 @@ def test_sigterm_answers_what_was_accepted_and_refuses_the_rest() -> None:
         refused = httpx.post(f"{url}/rerank", json=BODY)
         while refused.status_code == 200:  # the signal was not there yet
             refused = httpx.post(f"{url}/rerank", json=BODY)
-        assert (refused.status_code, "ending" in refused.json()["error"]) == (503, True)
+        assert (refused.status_code, "shutting down" in refused.json()["error"]) == (503, True)
         assert httpx.get(f"{url}/ready").json() == {"status": "draining"}
         assert httpx.get(f"{url}/health").status_code == 200
         answer = answers.get(timeout=120)
@@ -236,26 +242,46 @@ def test_every_error_has_a_status_that_the_document_knows() -> None:
     unlisted = {kind for kind in below(RerankError) if not any(issubclass(kind, listed) for listed in STATUS)}
     assert unlisted == {RerankError}
     document = create_app(ServiceSettings(), RerankConfig()).openapi()
-    for path, dialect in DIALECTS.items():
+    for path, formats in FORMATS.items():
         known = {int(status) for status in document["paths"][path]["post"]["responses"]}
-        assert {dialect.status_of(kind("")) for kind in STATUS if kind is not DisconnectedError} <= known
+        expected = {status_of(kind(""), each) for each in formats for kind in STATUS if kind is not DisconnectedError}
+        assert expected <= known
 
 
-def test_a_dead_engine_turns_health_red(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = start()
+def test_a_dead_engine_turns_health_red(start: Start) -> None:
+    ranker = FakeRanker()
+    service = start(load=lambda: ranker)
     ready(service)
-
-    def lost(backend: OnnxBackend, batch: object) -> object:
-        raise RuntimeError("CUDA error: device-side assert triggered")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(OnnxBackend, "forward", lost)
-        for _ in range(3):
-            answer = service.post("/rerank", BODY)
-            assert (answer.status_code, "CUDA" in answer.text) == (500, False)
-        assert (service.get("/health").status_code, service.get("/ready").status_code) == (503, 503)
+    ranker.error = RuntimeError("CUDA error: device-side assert triggered")
+    for _ in range(MAX_FAILURES):
+        answer = service.post("/rerank", BODY)
+        assert (answer.status_code, "CUDA" in answer.text) == (500, False)
+        assert answer.headers["X-Request-ID"] in answer.json()["error"]
+    assert (service.get("/health").status_code, service.get("/ready").status_code) == (503, 503)
+    ranker.error = None
     assert service.post("/rerank", BODY).status_code == 200
     assert service.get("/health").status_code == 200
+
+
+def test_anything_that_ranks_can_be_served(start: Start) -> None:
+    service = start(load=FakeRanker)
+    assert [row["index"] for row in service.post("/v2/rerank", BODY | {"top_n": 1}).json()["results"]] == [0]
+    info = service.get("/info").json()
+    assert (info["status"], info["device"]) == ("ready", None)
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/info", "/metrics", "/openapi.json"])
+def test_head_is_get_without_a_body(service: Service, path: str) -> None:
+    asked = httpx.head(service.url + path)
+    got = service.get(path)
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert asked.headers["Content-Type"] == got.headers["Content-Type"]
+
+
+def test_head_tells_the_state_too(start: Start, gate: Gate) -> None:
+    service = start()  # warming up, at the gate
+    assert httpx.head(service.url + "/ready").status_code == 503
+    assert httpx.head(service.url + "/health").status_code == 200
 
 
 def test_a_load_that_fails_oddly_is_no_500(start: Start, model_folder: Callable[[str], Path]) -> None:
