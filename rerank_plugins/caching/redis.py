@@ -19,8 +19,6 @@ logger = logging.getLogger(__name__)
 
 # A score as bytes: logit, the two truncations and whether there is a span, the span.
 _FORMAT = struct.Struct("<fB2I")
-# After a failure Redis is left alone for so many seconds: a call waits for it once, not again and again.
-_PAUSE = 1.0
 
 
 class RedisCache:
@@ -31,6 +29,7 @@ class RedisCache:
         namespace: What keys begin with, so that applications can share a server.
         ttl: Seconds that a score is kept.
         timeout: Seconds to wait for an answer.
+        retry_after: Seconds to leave Redis alone after a failure, so that not every call waits for the timeout.
 
     Attributes:
         failures: How often Redis did not answer.
@@ -39,8 +38,22 @@ class RedisCache:
         >>> reranker = Reranker(cache=RedisCache("redis://localhost:6379/0", ttl=3600))
     """
 
-    def __init__(self, url: str, *, namespace: str = "rerank", ttl: int = 86_400, timeout: float = 0.1) -> None:
-        self._arguments = {"url": url, "namespace": namespace, "ttl": ttl, "timeout": timeout}
+    def __init__(
+        self,
+        url: str,
+        *,
+        namespace: str = "rerank",
+        ttl: int = 86_400,
+        timeout: float = 0.1,
+        retry_after: float = 1.0,
+    ) -> None:
+        self._arguments = {
+            "url": url,
+            "namespace": namespace,
+            "ttl": ttl,
+            "timeout": timeout,
+            "retry_after": retry_after,
+        }
         # A retry would make the caller wait longer than the timeout.
         try:
             self._client = Redis.from_url(
@@ -53,6 +66,7 @@ class RedisCache:
             ) from None
         self._prefix = namespace.encode() + b":"
         self._ttl = ttl
+        self._retry_after = retry_after
         self._silent_until = 0.0
         self.failures = 0
 
@@ -87,7 +101,7 @@ class RedisCache:
 
     def _failed(self, error: RedisError) -> None:
         self.failures += 1
-        self._silent_until = time.monotonic() + _PAUSE
+        self._silent_until = time.monotonic() + self._retry_after
         logger.warning("Redis did not answer (%s); scoring goes on without it.", type(error).__name__)
 
 

@@ -112,7 +112,7 @@ def load(hub: Hub, tmp_path: Path) -> Callable[..., dict[str, object]]:
             **(environment or {}),
         }
         command = [sys.executable, "-c", SCRIPT, json.dumps(options)]
-        done = subprocess.run(command, capture_output=True, text=True, env=inherited | own, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, env=inherited | own, timeout=600, check=False)
         assert done.returncode == 0, done.stderr
         answer: dict[str, object] = json.loads(done.stdout)
         return answer

@@ -13,7 +13,7 @@ from rerank_plugins.service.settings import ServiceSettings
 from tests.service.conftest import Service, Start, running
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium on the path")
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium on the path")]
 
 
 @pytest.fixture(scope="module")

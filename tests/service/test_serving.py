@@ -5,13 +5,12 @@ import json
 import os
 import queue
 import re
+import shutil
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -31,8 +30,10 @@ from rerank_plugins.service.errors import STATUS, DisconnectedError
 from rerank_plugins.service.routes import DIALECTS
 from rerank_plugins.service.settings import ServiceSettings
 from tests.service.conftest import Service, Start
+from tests.waiting import SECONDS, until
 
 BODY = {"query": "who", "documents": ["hamlet", "bread"]}
+HEADERS = b"POST /rerank HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
 
 class Gate:
@@ -59,8 +60,13 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 
 
 def ready(service: Service) -> None:
-    while service.get("/ready").status_code != 200:
-        time.sleep(0.01)
+    until(lambda: service.get("/ready").status_code == 200)
+
+
+def connection(url: str) -> socket.socket:
+    """A connection to a service, for a caller who breaks off or sends half of a request."""
+    host, port = url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=SECONDS)
 
 
 def test_requests_wait_for_the_model(start: Start, gate: Gate) -> None:
@@ -70,10 +76,10 @@ def test_requests_wait_for_the_model(start: Start, gate: Gate) -> None:
     answers: queue.Queue[httpx.Response] = queue.Queue()
     asking = threading.Thread(target=lambda: answers.put(service.post("/rerank", BODY)))
     asking.start()
-    time.sleep(0.2)
+    until(lambda: service.app.state.context.engine.in_flight)
     assert answers.empty()
     gate.open.set()
-    assert answers.get(timeout=30).status_code == 200
+    assert answers.get(timeout=SECONDS).status_code == 200
     assert service.get("/ready").json() == {"status": "ready"}
     asking.join()
 
@@ -101,13 +107,11 @@ def test_a_model_that_hangs_turns_health_red(start: Start, gate: Gate, monkeypat
     gate.open.clear()
     answer = service.post("/rerank", BODY)
     assert (answer.status_code, "ranking took" in answer.json()["error"]) == (504, True)
-    assert service.get("/health").json() == {"status": "stalled"}
+    until(lambda: service.get("/health").json() == {"status": "stalled"})
     assert service.get("/health").status_code == 503
     gate.open.set()
-    deadline = time.monotonic() + 10
-    while service.get("/health").status_code != 200 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert service.get("/health").json() == {"status": "ready"}
+    until(lambda: service.get("/health").json() == {"status": "ready"})
+    assert service.get("/health").status_code == 200
 
 
 def test_a_full_queue_refuses_at_once(start: Start, gate: Gate, model_folder: Callable[[str], Path]) -> None:
@@ -121,14 +125,13 @@ def test_a_full_queue_refuses_at_once(start: Start, gate: Gate, model_folder: Ca
     many = {"query": "who", "documents": [f"bread {place}" for place in range(10)]}
     asking = threading.Thread(target=lambda: answers.put(service.post("/rerank", many)))
     asking.start()
-    assert gate.entered.acquire(timeout=30)
-    begun = time.monotonic()
+    assert gate.entered.acquire(timeout=SECONDS)
     refused = service.post("/rerank", {"query": "what", "texts": ["a", "b", "c"]})
-    assert time.monotonic() - begun < 5
+    assert answers.empty(), "refused while the others still wait"
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
     assert refused.json()["error_type"] == "Overloaded"
     gate.open.set()
-    assert answers.get(timeout=30).status_code == 200
+    assert answers.get(timeout=SECONDS).status_code == 200
     asking.join()
 
 
@@ -137,39 +140,32 @@ def test_a_caller_who_hangs_up_frees_the_place(start: Start, gate: Gate, model_f
     service = start(config=RerankConfig(model=str(model_folder("bert-onnx")), num_threads=1, max_queue=10))
     ready(service)
     gate.open.clear()
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(service.url + "/rerank", json=BODY | {"documents": [f"bread {n}" for n in range(10)]}, timeout=0.3)
     engine = service.app.state.context.engine
-    deadline = time.monotonic() + 10
-    while engine.in_flight and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert engine.in_flight == 0
+    body = json.dumps(BODY | {"documents": [f"bread {n}" for n in range(10)]}).encode()
+    with connection(service.url) as caller:
+        caller.sendall(HEADERS + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        until(lambda: engine.in_flight)
+    until(lambda: not engine.in_flight)
     gate.open.set()
     assert service.post("/rerank", BODY | {"documents": ["a"] * 10}).status_code == 200
 
 
-async def test_health_answers_while_the_model_is_busy(service: Service) -> None:
+async def test_health_answers_while_the_model_is_busy(start: Start, gate: Gate) -> None:
+    gate.open.set()
+    service = start()
+    ready(service)
+    gate.open.clear()
     documents = [f"Passage {place} says that bread is baked and Hamlet was written. " * 3 for place in range(50)]
-    stop = False
-
-    async def rerank(client: httpx.AsyncClient, caller: int) -> None:
-        while not stop:
-            body = {"query": f"who wrote hamlet {caller}", "documents": documents}
-            assert (await client.post("/rerank", json=body)).status_code == 200
-
-    seconds = []
-    async with httpx.AsyncClient(base_url=service.url, timeout=120) as client:
-        callers = [asyncio.create_task(rerank(client, caller)) for caller in range(32)]
-        await asyncio.sleep(0.5)
-        async with httpx.AsyncClient(base_url=service.url, timeout=30) as other:
-            for _ in range(60):
-                begun = time.perf_counter()
-                assert (await other.get("/health")).status_code == 200
-                seconds.append(time.perf_counter() - begun)
-                await asyncio.sleep(0.02)
-        stop = True
-        await asyncio.gather(*callers)
-    assert statistics.quantiles(seconds, n=20)[-1] < 0.5  # the goal of 50 ms is measured by the benchmark
+    async with httpx.AsyncClient(base_url=service.url, timeout=SECONDS) as client:
+        callers = [
+            asyncio.create_task(client.post("/rerank", json={"query": f"who wrote {caller}", "documents": documents}))
+            for caller in range(32)
+        ]
+        await asyncio.to_thread(until, lambda: service.app.state.context.engine.in_flight == len(callers))
+        assert (await client.get("/health")).status_code == 200
+        assert not any(caller.done() for caller in callers)
+        gate.open.set()
+        assert {answer.status_code for answer in await asyncio.gather(*callers)} == {200}
 
 
 @contextmanager
@@ -196,10 +192,10 @@ def command(*arguments: object, **environment: str) -> Iterator["tuple[subproces
             stream.close()
 
 
+@pytest.mark.slow
 def test_sigterm_answers_what_was_accepted_and_refuses_the_rest() -> None:
     with command() as (process, url):
-        while httpx.get(f"{url}/ready").status_code != 200:
-            time.sleep(0.05)
+        until(lambda: httpx.get(f"{url}/ready").status_code == 200)
         documents = [f"Passage {place} says that bread is baked. " * 20 for place in range(400)]
         answers: queue.Queue[httpx.Response] = queue.Queue()
         asking = threading.Thread(
@@ -208,8 +204,7 @@ def test_sigterm_answers_what_was_accepted_and_refuses_the_rest() -> None:
             )
         )
         asking.start()
-        while "rerank_in_flight 1.0" not in httpx.get(f"{url}/metrics").text:
-            time.sleep(0.01)
+        until(lambda: "rerank_in_flight 1.0" in httpx.get(f"{url}/metrics").text)
         process.send_signal(signal.SIGTERM)
         refused = httpx.post(f"{url}/rerank", json=BODY)
         while refused.status_code == 200:  # the signal was not there yet
@@ -219,7 +214,7 @@ def test_sigterm_answers_what_was_accepted_and_refuses_the_rest() -> None:
         assert httpx.get(f"{url}/health").status_code == 200
         answer = answers.get(timeout=120)
         assert (answer.status_code, len(answer.json()["results"])) == (200, 400)
-        assert process.wait(30) == -signal.SIGTERM
+        assert process.wait(SECONDS) == -signal.SIGTERM
         asking.join()
 
 
@@ -287,21 +282,21 @@ def test_sigterm_does_not_wait_for_a_download(monkeypatch: pytest.MonkeyPatch) -
     with listener, command("--model", "owner/name", HF_ENDPOINT=endpoint) as (process, url):
         assert httpx.get(f"{url}/ready").json() == {"status": "loading"}
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == -signal.SIGTERM
+        assert process.wait(SECONDS) == -signal.SIGTERM
 
 
 def test_half_a_request_does_not_keep_the_service_from_ending() -> None:
     with command(RERANK_TIMEOUT="2") as (process, url):
-        host, port = url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port))) as half:
-            headers = b"Host: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
-            half.sendall(b"POST /rerank HTTP/1.1\r\n" + headers + b"{")
-            time.sleep(0.2)
+        with connection(url) as half:
+            half.sendall(HEADERS + b"Content-Length: 9\r\nExpect: 100-continue\r\n\r\n")
+            assert b" 100 " in half.recv(1000), "the service waits for the body now"
+            half.sendall(b"{")
             process.send_signal(signal.SIGTERM)
             assert b" 408 " in half.recv(1000)
-        assert process.wait(20) == -signal.SIGTERM
+        assert process.wait(SECONDS) == -signal.SIGTERM
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_readmes_curl() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     (lines,) = re.findall(r"^(curl .*?\n.*?)\n```", readme, re.DOTALL | re.MULTILINE)
