@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 # A worker for each core, each with one thread for torch: two that have a team of threads each slow one another.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 MORE := slow or notebook or redis or browser or wheel
 
 .PHONY: help
@@ -31,14 +31,25 @@ test: $(READY)  ## Run the unit and contract tests (minutes)
 test-all: test  ## Run those, and the tests that are slow or need redis-server, Chromium or a package index
 	$(BIN)/python -m pytest -m '($(MORE)) and not (hub or gpu)'
 
+# torch stays at the version of constraints.txt: earlier ones come with gigabytes of CUDA libraries.
+.floors/.ready: $(READY) pyproject.toml constraints.txt
+	$(PYTHON) -m venv .floors
+	grep '^torch==' constraints.txt > .floors/torch.txt
+	$(BIN)/python -m uv pip compile --quiet --python .floors/bin/python --resolution lowest-direct --only-binary :all: \
+		--extra dev --override .floors/torch.txt --output-file .floors/all.txt pyproject.toml
+	grep -vE '^(nvidia|triton|cuda)' .floors/all.txt > .floors/requirements.txt
+	.floors/bin/python -m pip install --quiet --disable-pip-version-check -r .floors/requirements.txt
+	.floors/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
 .PHONY: test-loaded
 test-loaded: $(READY)  ## Run `make test` beside two busy processes
 	@$(BIN)/python -c 'while True: pass' & first=$$!; $(BIN)/python -c 'while True: pass' & second=$$!; \
 	trap "kill $$first $$second" EXIT; trap 'exit 130' INT TERM; $(MAKE) test
 
 .PHONY: test-floors
-test-floors: $(READY)  ## Run the unit tests with the lowest versions that pyproject.toml allows
-	$(BIN)/python tests/floors.py
+test-floors: .floors/.ready  ## Run the same tests with the lowest versions that pyproject.toml allows
+	OMP_NUM_THREADS=1 .floors/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not ($(MORE) or hub or gpu)'
 
 .PHONY: coverage
 coverage: $(READY)  ## Measure the branch coverage of all tests
