@@ -13,7 +13,7 @@ import pytest
 from rerank_plugins import InvalidValueError, Reranker, UnsupportedModelError
 from rerank_plugins.backends.base import Batch, Logits
 from rerank_plugins.exporting.quantization import quantize
-from tests.loading.test_folder import copy_of
+from tests.models.test_source import copy_of
 
 
 def test_devices_other_than_the_cpu_are_torchs(model_folder: Callable[[str], Path]) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from rerank_plugins import InvalidValueError, Reranker, ScoringError, UnsupportedModelError
 from rerank_plugins.backends.attention import without_cudnn
-from tests.loading.test_folder import copy_of
+from tests.models.test_source import copy_of
 from tests.test_reranker import logits
 from tests.texts import DOCUMENTS, QUERY
 

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -31,6 +32,8 @@ from rerank_plugins.service.routes import DIALECTS
 from rerank_plugins.service.settings import ServiceSettings
 from tests.service.conftest import Service, Start
 from tests.waiting import SECONDS, until
+
+get, post = (partial(method, timeout=SECONDS) for method in (httpx.get, httpx.post))
 
 BODY = {"query": "who", "documents": ["hamlet", "bread"]}
 HEADERS = b"POST /rerank HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -140,11 +143,14 @@ def test_a_caller_who_hangs_up_frees_the_place(start: Start, gate: Gate, model_f
     service = start(config=RerankConfig(model=str(model_folder("bert-onnx")), num_threads=1, max_queue=10))
     ready(service)
     gate.open.clear()
+    while gate.entered.acquire(blocking=False):
+        pass
     engine = service.app.state.context.engine
     body = json.dumps(BODY | {"documents": [f"bread {n}" for n in range(10)]}).encode()
     with connection(service.url) as caller:
         caller.sendall(HEADERS + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-        until(lambda: engine.in_flight)
+        assert gate.entered.acquire(timeout=SECONDS)
+        assert engine.in_flight == 1
     until(lambda: not engine.in_flight)
     gate.open.set()
     assert service.post("/rerank", BODY | {"documents": ["a"] * 10}).status_code == 200
@@ -195,24 +201,22 @@ def command(*arguments: object, **environment: str) -> Iterator["tuple[subproces
 @pytest.mark.slow
 def test_sigterm_answers_what_was_accepted_and_refuses_the_rest() -> None:
     with command() as (process, url):
-        until(lambda: httpx.get(f"{url}/ready").status_code == 200)
+        until(lambda: get(f"{url}/ready").status_code == 200)
         documents = [f"Passage {place} says that bread is baked. " * 20 for place in range(400)]
         answers: queue.Queue[httpx.Response] = queue.Queue()
         asking = threading.Thread(
-            target=lambda: answers.put(
-                httpx.post(f"{url}/rerank", json={"query": "who", "documents": documents}, timeout=120)
-            )
+            target=lambda: answers.put(post(f"{url}/rerank", json={"query": "who", "documents": documents}))
         )
         asking.start()
-        until(lambda: "rerank_in_flight 1.0" in httpx.get(f"{url}/metrics").text)
+        until(lambda: "rerank_in_flight 1.0" in get(f"{url}/metrics").text)
         process.send_signal(signal.SIGTERM)
-        refused = httpx.post(f"{url}/rerank", json=BODY)
+        refused = post(f"{url}/rerank", json=BODY)
         while refused.status_code == 200:  # the signal was not there yet
-            refused = httpx.post(f"{url}/rerank", json=BODY)
+            refused = post(f"{url}/rerank", json=BODY)
         assert (refused.status_code, "ending" in refused.json()["error"]) == (503, True)
-        assert httpx.get(f"{url}/ready").json() == {"status": "draining"}
-        assert httpx.get(f"{url}/health").status_code == 200
-        answer = answers.get(timeout=120)
+        assert get(f"{url}/ready").json() == {"status": "draining"}
+        assert get(f"{url}/health").status_code == 200
+        answer = answers.get(timeout=SECONDS)
         assert (answer.status_code, len(answer.json()["results"])) == (200, 400)
         assert process.wait(SECONDS) == -signal.SIGTERM
         asking.join()
@@ -223,7 +227,7 @@ def test_flags_and_variables_are_one(model_folder: Callable[[str], Path]) -> Non
         "--model", model_folder("bert-onnx"), "--max-documents", 7, "--api-keys", "k1,k2",
         RERANK_MAX_CHARACTERS="99", RERANK_MAX_DOCUMENTS="8", RERANK_MAX_QUEUE="77",
     ) as (_, url):  # fmt: skip
-        limits = httpx.get(f"{url}/info", headers={"Authorization": "Bearer k2"}).json()["limits"]
+        limits = get(f"{url}/info", headers={"Authorization": "Bearer k2"}).json()["limits"]
     assert (limits["max_documents"], limits["max_characters"], limits["max_queue"]) == (7, 99, 77)
 
 
@@ -280,7 +284,7 @@ def test_sigterm_does_not_wait_for_a_download(monkeypatch: pytest.MonkeyPatch) -
     listener.listen()  # a Hub that never answers
     endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with listener, command("--model", "owner/name", HF_ENDPOINT=endpoint) as (process, url):
-        assert httpx.get(f"{url}/ready").json() == {"status": "loading"}
+        assert get(f"{url}/ready").json() == {"status": "loading"}
         process.send_signal(signal.SIGTERM)
         assert process.wait(SECONDS) == -signal.SIGTERM
 
@@ -309,8 +313,8 @@ def test_the_readmes_curl() -> None:
 def test_the_log_has_texts_only_where_they_are_asked_for() -> None:
     for flags, expected in (((), False), (("--log-texts",), True)):
         with command(*flags) as (process, url):
-            httpx.post(f"{url}/rerank", json={"query": "a secret question", "documents": ["a secret text"]})
-            httpx.post(f"{url}/rerank", json={"query": "a secret question", "documents": ["a secret text", 3]})
+            post(f"{url}/rerank", json={"query": "a secret question", "documents": ["a secret text"]})
+            post(f"{url}/rerank", json={"query": "a secret question", "documents": ["a secret text", 3]})
             process.send_signal(signal.SIGTERM)
             assert process.stderr is not None
             log = process.stderr.read()
@@ -329,7 +333,7 @@ def test_a_wrong_setting_ends_with_one_line() -> None:
 
 def test_logs_are_json() -> None:
     with command() as (process, url):
-        httpx.post(f"{url}/rerank", json=BODY, headers={"X-Request-ID": "mine"})
+        post(f"{url}/rerank", json=BODY, headers={"X-Request-ID": "mine"})
         assert process.stderr is not None
         line = next(json.loads(line) for line in process.stderr if '"request"' in line)
     assert (line["request_id"], line["status"], line["documents"]) == ("mine", 200, 2)
