@@ -51,7 +51,7 @@ def passages() -> list[tuple[str, str]]:
 def logits() -> list[float]:
     """The logit of each pair, on the processor that runs this."""
     with Reranker(num_threads=1, max_length=64) as reranker:
-        return [reranker.rank(query, [document])[0].logit for query, document in [*SHORT, *passages()]]
+        return [reranker.rank(query, [document])[0].raw_score for query, document in [*SHORT, *passages()]]
 
 
 def logits_on(processor: str) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from rerank_plugins.errors import (
     ClosedError,
     DeadlineExceededError,
+    EventLoopError,
     ForkedError,
     InvalidTypeError,
     InvalidValueError,
@@ -13,18 +14,24 @@ from rerank_plugins.errors import (
     OverloadedError,
     RerankError,
     ScoringError,
-    UnknownTextWarning,
+    UnreadableTextWarning,
     UnsupportedModelError,
 )
 from rerank_plugins.options import RerankConfig
+from rerank_plugins.ranking.base import Ranker
+from rerank_plugins.ranking.ranker import ScorerRanker
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.results import RankResult, ReportedList, RerankReport
+from rerank_plugins.scorers.base import Scorer
+from rerank_plugins.scores import DocumentScore, QueryDocuments, Scored, ScoreScale
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ClosedError",
     "DeadlineExceededError",
+    "DocumentScore",
+    "EventLoopError",
     "ForkedError",
     "InvalidTypeError",
     "InvalidValueError",
@@ -33,14 +40,20 @@ __all__ = [
     "ModelNotFoundError",
     "OutOfMemoryError",
     "OverloadedError",
+    "QueryDocuments",
     "RankResult",
+    "Ranker",
     "ReportedList",
     "RerankConfig",
     "RerankError",
     "RerankReport",
     "Reranker",
+    "ScoreScale",
+    "Scored",
+    "Scorer",
+    "ScorerRanker",
     "ScoringError",
-    "UnknownTextWarning",
+    "UnreadableTextWarning",
     "UnsupportedModelError",
     "__version__",
 ]

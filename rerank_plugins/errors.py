@@ -11,6 +11,7 @@ RerankError
 │   └── OutOfMemoryError also a MemoryError   the device's memory cannot hold a single pair
 ├── OverloadedError                           more pairs wait than max_queue allows
 ├── DeadlineExceededError also a TimeoutError a call took longer than its timeout
+├── EventLoopError   also a RuntimeError      an async method called outside of asyncio
 ├── ForkedError                               a model that cannot be used in a forked child
 └── ClosedError                               the Reranker was closed
 """
@@ -60,6 +61,10 @@ class DeadlineExceededError(RerankError, TimeoutError):
     """A call took longer than its timeout."""
 
 
+class EventLoopError(RerankError, RuntimeError):
+    """An async method was called where no asyncio event loop runs, such as under trio."""
+
+
 class ForkedError(RerankError):
     """A model was loaded before a fork and cannot be used in the child."""
 
@@ -68,5 +73,5 @@ class ClosedError(RerankError):
     """The Reranker was used after `close()`."""
 
 
-class UnknownTextWarning(UserWarning):
-    """Most of a text is unknown to the model's vocabulary, such as Chinese to an English one."""
+class UnreadableTextWarning(UserWarning):
+    """A text is in a language that the model cannot read, such as Chinese for an English one."""

@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from rerank_plugins.caching.base import REDIS_SCHEMES, ScoreCache
 from rerank_plugins.errors import InvalidTypeError, InvalidValueError
@@ -67,6 +67,7 @@ class RerankConfig:
     activation: ActivationName | None = None
     max_batch_tokens: int | None = None
     long_documents: LongDocuments = "truncate"
+    max_windows: int = 64
     num_threads: int | None = None
     max_queue: int = 100_000
     timeout: float | None = None
@@ -115,7 +116,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "long_documents": get_args(LongDocuments),
     "fallback": (None, *get_args(Fallback)),
 }
-_INTEGERS = {"max_length": MIN_MAX_LENGTH, "max_batch_tokens": 1, "num_threads": 1, "max_queue": 1}
+_INTEGERS = {"max_length": MIN_MAX_LENGTH, "max_windows": 1, "max_batch_tokens": 1, "num_threads": 1, "max_queue": 1}
 _OPTIONAL = ("max_length", "max_batch_tokens", "num_threads", "timeout")
 _SWITCHES = ("local_files_only", "trust_remote_code")
 _TEXTS = ("model", "device", "revision", "cache_folder", "token", "onnx_file")
@@ -204,3 +205,9 @@ def _parse(name: str, raw: str) -> Any:
         kind = "an integer" if name in _INTEGERS else "a number" if name == "timeout" else "true or false"
         raise InvalidValueError(f"RERANK_{name.upper()} must be {kind}, got {raw!r}.") from None
     return raw
+
+
+ModelOptions: TypeAlias = RerankConfig
+RuntimeOptions: TypeAlias = RerankConfig
+ReadingOptions: TypeAlias = RerankConfig
+LimitOptions: TypeAlias = RerankConfig

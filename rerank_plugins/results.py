@@ -13,15 +13,16 @@ class RankResult:
 
     Attributes:
         index: The document's place in the caller's list, from 0.
-        score: The logit after the activation: 0 to 1 with a sigmoid.
-        logit: What the model said, in float32, before the activation. Sorting is by this.
-        truncated: Whether the model saw only a part of the pair, because it was longer than `max_length`.
-        span: The characters `[start, end)` of the document that won the score; None where the document was read as one.
+        score: The raw score after the activation: 0 to 1 with a sigmoid.
+        raw_score: What the model said, in float32, on the scale that `report.scale` names: a logit for a
+            cross-encoder. Sorting is by this.
+        truncated: Whether the model read only a part of the pair, because it was longer than `max_length`.
+        span: The characters `[start, end)` of the document that won the score; None where it was not read in windows.
     """
 
     index: int
     score: float
-    logit: float
+    raw_score: float
     truncated: bool = False
     span: tuple[int, int] | None = None
 
@@ -49,35 +50,40 @@ class ScoreDistribution:
 class RerankReport:
     """What one call did, in numbers.
 
+    Flat on purpose: its fields are columns of a log line, a metric and a table.
+
     Attributes:
         model: The model's name.
-        candidates: How many documents, or pairs, came in.
-        kept: How many went out, after `score_threshold` and `top_n`.
-        scored: How many pairs the model read: identical pairs are read once.
-        cached: How many different pairs came from the cache.
-        windows: How many windows were read beyond one a pair, with `long_documents="windows"`.
-        tokens: How many tokens the model read, special tokens included, padding not.
-        padding: How many tokens were added to make neighbours in a batch equally long.
-        truncated: How many documents were cut to fit `max_length`.
-        truncated_queries: How many queries were cut, since they took over three quarters of `max_length`.
-        unknown: How many texts the model's vocabulary hardly knows: more than half of their tokens are unknown.
+        candidates: Documents, or pairs, that came in.
+        kept: Documents that went out, after `score_threshold` and `top_n`.
+        scale: What the raw scores are: "logit", "log-odds", "probability", ...; see `ScoreScale`.
+        scored: Pairs that the model read: identical pairs are read once.
+        cached: Different pairs that came from the cache.
+        windows: Windows that were read beyond one a pair, with `long_documents="windows"`.
+        tokens: Tokens that the model read, special tokens included, padding not.
+        padding: Tokens that were added to make the pairs of a batch equally long.
+        truncated: Documents that were truncated to fit `max_length`.
+        truncated_queries: Queries that were truncated, since they took over three quarters of `max_length`.
+        unreadable: Different texts in a language that the model cannot read.
+        replaced: Texts with broken characters (lone surrogates), which were replaced by U+FFFD.
         max_length: Tokens that a pair may have.
         scores: The scores of all candidates; None where there are none.
         top_1_kept: Whether the retriever's first document stayed the first (top-1 retention).
         kendall_tau: How much of the retriever's order is left: 1 for all, -1 for the reverse order. The measures of
             the order are None where there is none: pairs that were scored, or a single document (for tau).
         top_n_overlap: The share of the kept documents that the retriever had among its first so many.
-        fallback: Why the pairs were scored on the CPU instead of the device; None where they were not.
+        fallback: Why the fallback scored the pairs; None where it did not.
         seconds: Time of the whole call, waiting included.
-        queue_seconds: How long the first pair waited for its turn behind other callers.
-        tokenize_seconds: Time spent on looking pairs up in the cache and turning texts into token ids.
-        forward_seconds: Time from the first pair's turn until the model's last answer.
-        error: Why the retriever's order was handed through instead of a ranking; None for a ranking.
+        queue_seconds: How long the first pair waited behind other callers.
+        tokenize_seconds: Time spent on the cache and on turning texts into token ids.
+        forward_seconds: From the first batch's start to the last score.
+        error: Why the retriever's order was kept instead of a ranking; None for a ranking.
     """
 
     model: str
     candidates: int
     kept: int
+    scale: str = "logit"
     scored: int = 0
     cached: int = 0
     windows: int = 0
@@ -85,7 +91,8 @@ class RerankReport:
     padding: int = 0
     truncated: int = 0
     truncated_queries: int = 0
-    unknown: int = 0
+    unreadable: int = 0
+    replaced: int = 0
     max_length: int = 0
     scores: ScoreDistribution | None = None
     top_1_kept: bool | None = None

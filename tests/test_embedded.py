@@ -46,7 +46,7 @@ def test_it_is_onnx_on_the_cpu(embedded: Reranker) -> None:
 def test_logits_are_those_of_the_reference_within_what_int8_costs(
     embedded: Reranker, query: str, document: str, logit: float
 ) -> None:
-    assert embedded.rank(query, [document])[0].logit == pytest.approx(logit, abs=INT8 + MEASURED)
+    assert embedded.rank(query, [document])[0].raw_score == pytest.approx(logit, abs=INT8 + MEASURED)
 
 
 def test_the_capital_of_france(embedded: Reranker) -> None:
@@ -79,7 +79,7 @@ def test_what_adds_to_the_answer_is_above_what_shares_words(embedded: Reranker) 
 def test_int8_scores_do_not_depend_on_who_shares_the_batch(embedded: Reranker) -> None:
     documents = [*TRAPS, *mixed_lengths(30, longest=200)]
     together = embedded.rank(PHOTOSYNTHESIS, documents)
-    alone = [embedded.rank(PHOTOSYNTHESIS, [document])[0].logit for document in documents]
+    alone = [embedded.rank(PHOTOSYNTHESIS, [document])[0].raw_score for document in documents]
     assert logits(together) == pytest.approx(alone, abs=0.02)
     best_alone = sorted(range(len(documents)), key=lambda index: -alone[index])[:5]
     assert [result.index for result in together[:5]] == best_alone

@@ -30,9 +30,9 @@ from rerank_plugins import (
     Reranker,
     ScoringError,
 )
-from rerank_plugins.backends.base import Batch, Logits, Placement
-from rerank_plugins.caching import PairScore
+from rerank_plugins.backends.base import Inputs, Placement, RawScores
 from rerank_plugins.caching.memory import MemoryCache
+from rerank_plugins.scores import DocumentScore
 from tests.texts import DOCUMENTS, QUERY, mixed_lengths
 from tests.waiting import SECONDS, until
 
@@ -42,11 +42,11 @@ FP32, INT8 = 1e-4, 0.02
 
 def logits(results: Sequence[RankResult]) -> list[float]:
     """The logits in the caller's order."""
-    return [result.logit for result in sorted(results, key=lambda each: each.index)]
+    return [result.raw_score for result in sorted(results, key=lambda each: each.index)]
 
 
 @contextmanager
-def forward(reranker: Reranker, instead: Callable[[Batch], Logits]) -> Any:
+def forward(reranker: Reranker, instead: Callable[[Inputs], RawScores]) -> Any:
     """Put something else in the place of a model's forward pass: a device that fails, or hangs."""
     with patch.object(reranker._loaded.backend, "forward", instead):
         yield
@@ -59,7 +59,7 @@ class Meter(MemoryCache):
         super().__init__()
         self.asked = self.kept = 0
 
-    def get_many(self, keys: Sequence[bytes]) -> list[PairScore | None]:
+    def get_many(self, keys: Sequence[bytes]) -> list[DocumentScore | None]:
         self.asked += len(keys)
         return super().get_many(keys)
 
@@ -109,7 +109,7 @@ class TestSameScores:
                     with ThreadPoolExecutor(callers) as threads:
                         answers = list(threads.map(lambda documents: engine.rank(QUERY, documents), lists))
                 for answer, expected in zip(answers, alone, strict=True):
-                    assert logits(answer) == pytest.approx([each.logit for each in expected], abs=tolerance)
+                    assert logits(answer) == pytest.approx([each.raw_score for each in expected], abs=tolerance)
                     assert {each.index: (each.truncated, each.span) for each in answer} == {
                         index: (each.truncated, each.span) for index, each in enumerate(expected)
                     }
@@ -161,7 +161,7 @@ class TestWindows:
             start, end = result.span or (0, 0)
             (alone,) = reranker.rank(QUERY, [document[start:end]])
             assert alone.span is None
-            assert result.logit == pytest.approx(alone.logit, abs=INT8 if name == "embedded" else FP32)
+            assert result.raw_score == pytest.approx(alone.raw_score, abs=INT8 if name == "embedded" else FP32)
 
     @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(words=st.integers(1, 300), max_length=st.integers(16, 80))
@@ -243,7 +243,7 @@ class TestTrouble:
     """Errors, full queues, late answers and lost callers."""
 
     def test_a_failing_forward_pass_reaches_the_caller_and_the_next_one_works(self, bert: Reranker) -> None:
-        def fail(_: Batch) -> Logits:
+        def fail(_: Inputs) -> RawScores:
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
         with forward(bert, fail), pytest.raises(RuntimeError, match="illegal memory access"):
@@ -256,7 +256,7 @@ class TestTrouble:
             released = threading.Event()
             real = hasty._loaded.backend.forward
 
-            def hang(batch: Batch) -> Logits:
+            def hang(batch: Inputs) -> RawScores:
                 assert released.wait(SECONDS)
                 return real(batch)
 
@@ -274,7 +274,7 @@ class TestTrouble:
             begun, released = threading.Event(), threading.Event()
             real = reranker._loaded.backend.forward
 
-            def wait(batch: Batch) -> Logits:
+            def wait(batch: Inputs) -> RawScores:
                 begun.set()
                 assert released.wait(SECONDS)
                 return real(batch)
@@ -283,7 +283,7 @@ class TestTrouble:
                 first = asyncio.create_task(reranker.arank(QUERY, DOCUMENTS[:1]))
                 await asyncio.to_thread(begun.wait, SECONDS)
                 second = asyncio.create_task(reranker.arank(QUERY, mixed_lengths(15)))
-                await asyncio.to_thread(until, lambda: reranker._loaded.scheduler._waiting >= 15)
+                await asyncio.to_thread(until, lambda: reranker._loaded.scheduler.waiting >= 15)
                 with pytest.raises(OverloadedError, match="15 pairs wait to be scored, and 7 more are over"):
                     reranker.rank(QUERY, DOCUMENTS)
                 released.set()
@@ -294,18 +294,18 @@ class TestTrouble:
             released = threading.Event()
             with forward(reranker, lambda batch: (released.wait(SECONDS), np.zeros(len(batch["input_ids"])))[1]):
                 task = asyncio.create_task(reranker.arank(QUERY, mixed_lengths(500)))
-                await asyncio.to_thread(until, lambda: reranker._loaded.scheduler._waiting >= 400)
+                await asyncio.to_thread(until, lambda: reranker._loaded.scheduler.waiting >= 400)
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
-                assert reranker._loaded.scheduler._waiting == 0
+                assert reranker._loaded.scheduler.waiting == 0
                 released.set()
             assert len(await reranker.arank(QUERY, DOCUMENTS)) == len(DOCUMENTS)
 
     async def test_what_memory_cannot_hold_is_an_error_or_goes_to_the_cpu(
         self, open_reranker: OpenReranker, model_folder: Callable[[str], Path], tmp_path: Path
     ) -> None:
-        def full(_: Batch) -> Logits:
+        def full(_: Inputs) -> RawScores:
             raise OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
         with (

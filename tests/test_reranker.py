@@ -26,9 +26,9 @@ from rerank_plugins import (
     RankResult,
     RerankConfig,
     Reranker,
-    UnknownTextWarning,
+    UnreadableTextWarning,
 )
-from rerank_plugins.backends.base import Logits
+from rerank_plugins.backends.base import RawScores
 from rerank_plugins.text.pairs import EncodedPair
 from tests.event_loop import MANY, assert_documents_are_handled_elsewhere, assert_models_run_elsewhere, long_texts
 from tests.texts import DOCUMENTS, QUERY, mixed_lengths
@@ -41,21 +41,21 @@ OpenReranker = Callable[..., Reranker]
 
 def logits(results: list[RankResult]) -> list[float]:
     """The logits in the caller's order."""
-    return [result.logit for result in sorted(results, key=lambda each: each.index)]
+    return [result.raw_score for result in sorted(results, key=lambda each: each.index)]
 
 
 def test_ranks_every_document_once_best_first(reranker: Reranker) -> None:
     results = reranker.rank(QUERY, DOCUMENTS)
     assert sorted(result.index for result in results) == list(range(len(DOCUMENTS)))
-    assert [result.logit for result in results] == sorted((result.logit for result in results), reverse=True)
-    assert len({result.logit for result in results}) > 3
+    assert [result.raw_score for result in results] == sorted((result.raw_score for result in results), reverse=True)
+    assert len({result.raw_score for result in results}) > 3
 
 
 def test_scores_are_python_floats_after_the_activation(reranker: Reranker) -> None:
     for result in reranker.rank(QUERY, DOCUMENTS):
         assert type(result.score) is float
-        assert type(result.logit) is float
-        assert result.score == pytest.approx(1 / (1 + math.exp(-result.logit)))
+        assert type(result.raw_score) is float
+        assert result.score == pytest.approx(1 / (1 + math.exp(-result.raw_score)))
 
 
 def test_score_gives_the_scores_of_rank_in_the_order_given(reranker: Reranker) -> None:
@@ -90,7 +90,7 @@ def test_identical_documents_tie_exactly_and_keep_their_order(reranker: Reranker
     results = reranker.rank(QUERY, [DOCUMENTS[0], DOCUMENTS[1], DOCUMENTS[0], DOCUMENTS[1], DOCUMENTS[0]])
     places = [result.index for result in results]
     assert places in ([0, 2, 4, 1, 3], [1, 3, 0, 2, 4])
-    assert len({result.logit for result in results}) == 2
+    assert len({result.raw_score for result in results}) == 2
     assert results.report.scored == 2
 
 
@@ -110,7 +110,7 @@ def test_scores_do_not_depend_on_batches(
         open_reranker(implementation) as whole,
         open_reranker(implementation, max_batch_tokens=max_batch_tokens) as other,
     ):
-        alone = [whole.rank(QUERY, [document])[0].logit for document in documents]
+        alone = [whole.rank(QUERY, [document])[0].raw_score for document in documents]
         assert logits(other.rank(QUERY, documents)) == pytest.approx(alone, abs=TOLERANCE)
 
 
@@ -217,7 +217,7 @@ class TestTruncation:
         with open_reranker(implementation, max_length=32) as reranker:
             long = "bread is baked " * 20
             results = reranker.rank(QUERY, [long + "shakespeare wrote hamlet", long + "aspirin relieves headache"])
-        assert results[0].logit == pytest.approx(results[1].logit, abs=TOLERANCE)
+        assert results[0].raw_score == pytest.approx(results[1].raw_score, abs=TOLERANCE)
         assert all(result.truncated for result in results)
 
     def test_a_query_that_leaves_no_room_is_cut_to_three_quarters(
@@ -227,7 +227,7 @@ class TestTruncation:
             results = reranker.rank("hamlet " * 100, DOCUMENTS)
             assert results.report.truncated_queries == 1
             assert all(result.truncated for result in results)
-            assert len({result.logit for result in results}) > 3
+            assert len({result.raw_score for result in results}) > 3
 
     def test_a_pair_that_just_fits_is_not_cut(self, open_reranker: OpenReranker) -> None:
         with open_reranker("bert", max_length=32) as reranker:  # 3 special tokens and 3 of the query leave 26
@@ -325,7 +325,7 @@ class TestBadInput:
 @given(documents=st.lists(st.text(max_size=200), max_size=8), top_n=st.none() | st.integers(1, 10))
 def test_any_text_is_ranked(bert: Reranker, documents: list[str], top_n: int | None) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnknownTextWarning)
+        warnings.simplefilter("ignore", UnreadableTextWarning)
         results = bert.rank(QUERY, documents, top_n=top_n)
     assert len(results) == min(len(documents), top_n or len(documents))
     assert len({result.index for result in results}) == len(results)
@@ -333,20 +333,20 @@ def test_any_text_is_ranked(bert: Reranker, documents: list[str], top_n: int | N
 
 def test_unknown_text_is_reported_and_warned_of_once(open_reranker: OpenReranker) -> None:
     with open_reranker("bert") as reranker:
-        with pytest.warns(UnknownTextWarning, match="hardly knows 2 of these texts.*BAAI/bge-reranker-v2-m3"):
+        with pytest.warns(UnreadableTextWarning, match="hardly knows 2 of these texts.*BAAI/bge-reranker-v2-m3"):
             results = reranker.rank("苹果公司最新发布的功能", ["苹果发布会介绍新款iPhone和健康功能", "apple"])
-        assert results.report.unknown == 2
+        assert results.report.unreadable == 2
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert reranker.rank("苹果公司", ["apple"]).report.unknown == 1
+            assert reranker.rank("苹果公司", ["apple"]).report.unreadable == 1
     with open_reranker("xlm-roberta") as reranker:
-        assert reranker.rank("苹果公司最新发布的功能", ["苹果发布会介绍新款"]).report.unknown == 0
+        assert reranker.rank("苹果公司最新发布的功能", ["苹果发布会介绍新款"]).report.unreadable == 0
 
 
 def test_identity_activation_gives_the_logit(open_reranker: OpenReranker) -> None:
     with open_reranker("bert", activation="identity") as reranker:
         results = reranker.rank(QUERY, DOCUMENTS)
-        assert [result.score for result in results] == [result.logit for result in results]
+        assert [result.score for result in results] == [result.raw_score for result in results]
         assert reranker.activation == "identity"
 
 
@@ -403,7 +403,7 @@ class TestLifetime:
 
         forward, ran_in = loaded.LoadedModel._run, []
 
-        def run(model: loaded.LoadedModel, pairs: Sequence[EncodedPair]) -> Logits:
+        def run(model: loaded.LoadedModel, pairs: Sequence[EncodedPair]) -> RawScores:
             ran_in.append(threading.current_thread())
             return forward(model, pairs)
 

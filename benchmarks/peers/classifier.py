@@ -122,7 +122,7 @@ def _examples() -> Iterator[dict[str, object]]:
             yield {
                 "query": chosen[query],
                 "documents": [passages[result.index] for result in results],
-                "labels": [result.logit / TEMPERATURE for result in results],
+                "labels": [result.raw_score / TEMPERATURE for result in results],
             }
 
 

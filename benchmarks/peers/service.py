@@ -171,7 +171,7 @@ def _check(url: str, lists: Lists, folder: Path) -> None:
     requests = lists.requests(100, documents=5, tokens=30)
     with Reranker(folder) as reranker:
         expected = {
-            query: {documents[each.index]: each.logit for each in reranker.rank(query, documents)}
+            query: {documents[each.index]: each.raw_score for each in reranker.rank(query, documents)}
             for query, documents in requests
         }
     failed = crossed = 0

@@ -1,17 +1,17 @@
-"""What every backend offers: batches of encoded pairs in, float32 logits out."""
+"""What every backend offers: batches of token ids in, one raw score a pair out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rerank_plugins.models.source import ModelFolder
-from rerank_plugins.options import RerankConfig
+from rerank_plugins.options import RerankConfig, RuntimeOptions
 
-Batch = Mapping[str, NDArray[np.int64]]
-Logits = NDArray[np.float32]
+Inputs = Mapping[str, NDArray[np.int64]]
+RawScores = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class Placement:
 
     Attributes:
         device: As torch spells devices.
-        dtype: What it computes in.
-        threads: How many threads run it; None for what its library does by itself.
+        dtype: What it computes in; `auto` for what the file holds.
+        threads: How many threads run it; None: its library's own default.
     """
 
     device: str
@@ -29,17 +29,38 @@ class Placement:
     threads: int | None
 
 
-class Backend(Protocol):
-    """A loaded model.
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A model's files on this machine.
 
     Attributes:
-        inputs: Names of the arrays that `forward` asks for: `input_ids` and `attention_mask`, and what the model's
-            own config adds: `token_type_ids`, `position_ids`, `segment_ids`.
+        name: What the user asked for, for messages.
+        path: The folder.
+        weights: The files that the backend loads weights from, relative to the folder; the first one is the entry.
+        trust_remote_code: Whether Python code that comes with the model may run.
+    """
+
+    name: str
+    path: Path
+    weights: tuple[str, ...]
+    trust_remote_code: bool = False
+
+
+class Backend(Protocol):
+    """A way to run models, and, once it is made, a loaded model.
+
+    The module of a backend is light: what it runs on is imported when a model is loaded. To add one, write a module
+    with a class like this, and a line in the table of `backends/__init__.py`; a class of your own can also be passed
+    as `Reranker(model, backend=MyBackend)`.
+
+    Attributes:
+        inputs: Names of the arrays that `forward` wants: `input_ids` and `attention_mask`, and, where the model reads
+            them, `token_type_ids`, `position_ids` or `segment_ids`.
         placement: Where it runs.
-        workers: How many `forward` calls it takes at once.
-        batch_tokens: How many tokens a batch may have, padding included, unless a caller says otherwise.
-        pairs_per_batch: How many pairs a batch may have; None for as many as the token budget allows.
-        pass_tokens: How many tokens of padding a batch may have before a `forward` more is cheaper.
+        workers: How many `forward` calls it takes at once, from as many threads.
+        batch_tokens: Tokens that a batch may hold, padding included, unless a user says otherwise.
+        pairs_per_batch: Pairs that a batch may hold; None: as many as the token budget allows.
+        pass_tokens: Tokens of padding that cost less than one more `forward`.
     """
 
     inputs: tuple[str, ...]
@@ -49,31 +70,53 @@ class Backend(Protocol):
     pairs_per_batch: int | None
     pass_tokens: int
 
-    def __init__(self, folder: ModelFolder, placement: Placement) -> None:
-        """Load the model where `place` put it.
-
-        Raises:
-            ModelNotFoundError: If a file is missing.
-            UnsupportedModelError: If the weights are not those of a cross-encoder with one label.
-        """
-
     @classmethod
-    def place(cls, config: RerankConfig) -> Placement:
-        """Choose device, dtype and threads for a configuration, `auto` included.
+    def claim(cls, files: Collection[str], config: RerankConfig) -> int:
+        """Say how well this backend suits a model, by the names of its files.
 
-        Raises:
-            InvalidValueError: If the device is not there, or the dtype or the threads do not work on it.
+        Args:
+            files: The files of a folder or a Hub repository, relative, with `/` between folders.
+            config: What the user asked for.
+
+        Returns:
+            0: not at all. Otherwise the backend with the highest number loads the model.
         """
         ...
 
-    def forward(self, batch: Batch) -> Logits:
+    @classmethod
+    def choose_weights(cls, files: Collection[str], config: RerankConfig) -> Sequence[str]:
+        """Choose the files to load weights from; the first one is the entry.
+
+        Raises:
+            ModelNotFoundError: If there are none, or the choice is ambiguous.
+        """
+        ...
+
+    @classmethod
+    def place(cls, options: RuntimeOptions) -> Placement:
+        """Choose device, dtype and threads, and resolve `auto`.
+
+        Raises:
+            InvalidValueError: If the device is not available, or the dtype or the threads do not work on it.
+        """
+        ...
+
+    def __init__(self, folder: ModelFolder, placement: Placement) -> None:
+        """Load the model.
+
+        Raises:
+            UnsupportedModelError: If the weights are not those of a cross-encoder with one label.
+            MissingExtraError: If what it runs on is not installed.
+        """
+
+    def forward(self, inputs: Inputs) -> RawScores:
         """Run the model.
 
         Args:
-            batch: An array of shape (pairs, tokens) for each name in `inputs`.
+            inputs: An int64 array of shape (pairs, tokens) for each name in `inputs`, padded on the right.
 
         Returns:
-            One float32 logit a pair, shape (pairs,).
+            One float32 number a pair, shape (pairs,): higher is more relevant.
 
         Raises:
             OutOfMemoryError: If the device's memory cannot hold the batch.

@@ -1,13 +1,32 @@
-"""Lay a batch of pairs out as the arrays that a model asks for."""
+"""Lay a batch of pairs out as the arrays that a backend wants, and run it."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rerank_plugins.text.pairs import EncodedPair, PairTemplate
+from rerank_plugins.backends.base import Backend, RawScores
+from rerank_plugins.text.pairs import EncodedPair
+from rerank_plugins.text.template import PairTemplate
 
 Array = NDArray[np.int64]
+
+
+def runner(
+    backend: Backend, template: PairTemplate, *, pad_token_id: int
+) -> Callable[[Sequence[EncodedPair]], RawScores]:
+    """Make the function that scores a batch of encoded pairs with a backend.
+
+    Args:
+        backend: The loaded model.
+        template: The model's pair template.
+        pad_token_id: The id that fills shorter pairs up.
+    """
+
+    def run(pairs: Sequence[EncodedPair]) -> RawScores:
+        return backend.forward(lay_out(pairs, template, inputs=backend.inputs, pad_token_id=pad_token_id))
+
+    return run
 
 
 def lay_out(

@@ -1,8 +1,8 @@
-"""Scores that are kept from one call to the next, in memory or in Redis."""
+"""Keep scores from one call to the next, in memory or in Redis."""
 
-from rerank_plugins.caching.base import PairScore, ScoreCache
+from rerank_plugins.caching.base import ScoreCache
 
-__all__ = ["PairScore", "ScoreCache", "open_cache"]
+__all__ = ["ScoreCache", "open_cache"]
 
 
 def open_cache(cache: str | ScoreCache) -> ScoreCache:

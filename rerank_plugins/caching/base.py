@@ -1,70 +1,52 @@
-"""What every cache offers, and how a pair is named in it."""
+"""What every cache offers, and the keys of pairs."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-# What the URL of a Redis server begins with; the last one is a Unix socket.
+from rerank_plugins.scores import DocumentScore
+
+# URL schemes of a Redis server; the last one is a Unix socket.
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
-
-
-@dataclass(frozen=True, slots=True)
-class PairScore:
-    """What a model said of a pair.
-
-    Attributes:
-        logit: In float32, before the activation.
-        query_truncated: Whether the model saw only a part of the query.
-        document_truncated: Whether it saw only a part of the document.
-        span: The characters `[start, end)` of the document that won, where it was read in windows.
-    """
-
-    logit: float
-    query_truncated: bool
-    document_truncated: bool
-    span: tuple[int, int] | None
 
 
 @runtime_checkable
 class ScoreCache(Protocol):
-    """Where scores are kept; a name is the 32 bytes that `KeyMaker.key` makes.
+    """Where scores are kept, under the 32 bytes that `KeyMaker.key` makes of a pair.
 
-    It may forget any score at any time; it may never answer with another pair's. It is called from many threads at
-    once, and never raises: scoring goes on without it.
+    It may forget any score at any time, and must never answer with another pair's. It is called from many threads, and
+    must not raise: scoring continues without it.
     """
 
-    def get_many(self, keys: Sequence[bytes]) -> list[PairScore | None]:
-        """Look scores up, in the order of the keys; None for what is not there."""
+    def get_many(self, keys: Sequence[bytes]) -> list[DocumentScore | None]:
+        """Look scores up, in the order of the keys; None for a miss."""
         ...
 
-    def set_many(self, scores: Mapping[bytes, PairScore]) -> None:
+    def set_many(self, scores: Mapping[bytes, DocumentScore]) -> None:
         """Keep scores."""
         ...
 
 
 class KeyMaker:
-    """Names for the pairs of one model in one setting.
+    """Names for the pairs of one scorer.
 
     Args:
-        parts: All that a score depends on beside query and document: the digest of the model's files, its backend,
-            dtype, max_length, ...
+        fingerprint: Everything that a score depends on beside the pair itself: the model's files, its settings.
 
     Examples:
         >>> KeyMaker("model").key("a", "bc") == KeyMaker("model").key("ab", "c")
         False
     """
 
-    def __init__(self, *parts: str) -> None:
+    def __init__(self, fingerprint: str) -> None:
         self._start = hashlib.blake2b(digest_size=32)
-        for part in parts:
-            _add(self._start, part)
+        _add(self._start, fingerprint)
 
-    def key(self, query: str, document: str) -> bytes:
-        """Name a pair. Each part is preceded by its length, so that no two pairs have one name."""
+    def key(self, query: str, document: str, instruction: str | None = None) -> bytes:
+        """Name a pair. Each part is preceded by its length, so no two pairs have the same name."""
         digest = self._start.copy()
-        _add(digest, query)
-        _add(digest, document)
+        for part in (query, document, *(() if instruction is None else (instruction,))):
+            _add(digest, part)
         return digest.digest()
 
 

@@ -1,13 +1,13 @@
-"""Scores kept in Redis, shared by many processes and machines."""
+"""Keep scores in Redis, shared by many processes and machines."""
 
 import logging
 import struct
 import time
 from collections.abc import Mapping, Sequence
 
-from rerank_plugins.caching.base import PairScore
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.extras import extra
+from rerank_plugins.scores import DocumentScore
 
 with extra("redis", provides="redis"):
     from redis import Redis
@@ -17,17 +17,17 @@ with extra("redis", provides="redis"):
 
 logger = logging.getLogger(__name__)
 
-# A score as bytes: logit, the two truncations and whether there is a span, the span.
+# A score as bytes: raw score; flags for the two truncations and the presence of a span; the span.
 _FORMAT = struct.Struct("<fB2I")
 
 
 class RedisCache:
-    """A cache in Redis. Where Redis is slow or down, scoring goes on without it.
+    """A cache in Redis. If Redis is slow or down, scoring continues without it.
 
     Args:
-        url: Where it is: redis://host:6379/0, rediss:// for TLS, unix:// for a socket.
-        namespace: What keys begin with, so that applications can share a server.
-        ttl: Seconds that a score is kept.
+        url: Its address: redis://host:6379/0, rediss:// for TLS, unix:// for a socket.
+        namespace: Prefix of the keys, for servers that several applications share.
+        ttl: Seconds until a score expires.
         timeout: Seconds to wait for an answer.
         retry_after: Seconds to leave Redis alone after a failure, so that not every call waits for the timeout.
 
@@ -54,15 +54,15 @@ class RedisCache:
             "timeout": timeout,
             "retry_after": retry_after,
         }
-        # A retry would make the caller wait longer than the timeout.
+        # Without retries, which would make the caller wait longer than the timeout.
         try:
             self._client = Redis.from_url(
                 url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
             )
-        except ValueError:  # It quotes what it takes for the port, which may be a part of a password.
+        except ValueError:  # Its message quotes the port, which may be a part of a password.
             raise InvalidValueError(
-                "The Redis URL of the cache cannot be read. It is redis://:password@host:port/0, where signs such as / "
-                "and # in a password are written as %2F and %23."
+                "The Redis URL of the cache is invalid. Write redis://:password@host:port/0, with / and # in the "
+                "password escaped as %2F and %23."
             ) from None
         self._prefix = namespace.encode() + b":"
         self._ttl = ttl
@@ -70,7 +70,7 @@ class RedisCache:
         self._silent_until = 0.0
         self.failures = 0
 
-    def get_many(self, keys: Sequence[bytes]) -> list[PairScore | None]:
+    def get_many(self, keys: Sequence[bytes]) -> list[DocumentScore | None]:
         """Look scores up with one MGET; see `ScoreCache.get_many`."""
         if not keys or self._is_silent():
             return [None] * len(keys)
@@ -81,7 +81,7 @@ class RedisCache:
             return [None] * len(keys)
         return [_unpack(each) if isinstance(each, bytes) else None for each in found]
 
-    def set_many(self, scores: Mapping[bytes, PairScore]) -> None:
+    def set_many(self, scores: Mapping[bytes, DocumentScore]) -> None:
         """Keep scores with one pipeline; see `ScoreCache.set_many`."""
         if not scores or self._is_silent():
             return
@@ -102,20 +102,20 @@ class RedisCache:
     def _failed(self, error: RedisError) -> None:
         self.failures += 1
         self._silent_until = time.monotonic() + self._retry_after
-        logger.warning("Redis did not answer (%s); scoring goes on without it.", type(error).__name__)
+        logger.warning("Redis did not answer (%s); scoring continues without the cache.", type(error).__name__)
 
 
 def _rebuild(arguments: dict[str, object]) -> RedisCache:
     return RedisCache(**arguments)  # type: ignore[arg-type]  # what __init__ was given
 
 
-def _pack(score: PairScore) -> bytes:
+def _pack(score: DocumentScore) -> bytes:
     flags = score.query_truncated | score.document_truncated << 1 | (score.span is not None) << 2
-    return _FORMAT.pack(score.logit, flags, *(score.span or (0, 0)))
+    return _FORMAT.pack(score.raw, flags, *(score.span or (0, 0)))
 
 
-def _unpack(data: bytes) -> PairScore | None:
-    if len(data) != _FORMAT.size:  # Another program's, or another version's.
+def _unpack(data: bytes) -> DocumentScore | None:
+    if len(data) != _FORMAT.size:  # written by another program or version
         return None
-    logit, flags, start, end = _FORMAT.unpack(data)
-    return PairScore(logit, bool(flags & 1), bool(flags & 2), (start, end) if flags & 4 else None)
+    raw, flags, start, end = _FORMAT.unpack(data)
+    return DocumentScore(raw, bool(flags & 1), bool(flags & 2), (start, end) if flags & 4 else None)

@@ -144,7 +144,7 @@ def evaluate(
         truncated += results.report.truncated
         as_given = sorted(results, key=lambda result: result.index)
         scored[query_id] = [
-            Scored(document_id, result.logit, result.score)
+            Scored(document_id, result.raw_score, result.score)
             for document_id, result in zip(candidates[query_id], as_given, strict=True)
         ]
         if on_progress is not None:

@@ -47,7 +47,7 @@ class PrometheusObserver:
             "scored": counter("scored", "Pairs that the model read."),
             "cached": counter("cached", "Pairs that came from the cache."),
             "truncated": counter("truncated", "Documents that were cut."),
-            "unknown": counter("unknown", "Texts that the vocabulary hardly knows."),
+            "unreadable": counter("unreadable", "Texts in a language that the model cannot read."),
         }
         self._failures = counter("failures", "Calls that handed the retriever's order through.")
         self._first = Counter(

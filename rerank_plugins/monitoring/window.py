@@ -84,7 +84,7 @@ class RollingWindow:
             "kendall_tau": _mean([report.kendall_tau for report in ranked if report.kendall_tau is not None]),
             "top_n_overlap": _mean([report.top_n_overlap for report in ranked if report.top_n_overlap is not None]),
             "truncated": sum(report.truncated for report in ranked) / candidates if candidates else None,
-            "unknown": sum(report.unknown for report in ranked) / candidates if candidates else None,
+            "unknown": sum(report.unreadable for report in ranked) / candidates if candidates else None,
             "cached": sum(report.cached for report in ranked) / pairs if pairs else None,
             "empty": _share([report.kept == 0 for report in ranked]),
             "top_score_median": _median([report.scores.highest for report in ranked if report.scores]),

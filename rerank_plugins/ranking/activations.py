@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.options import ActivationName
+from rerank_plugins.scores import ScoreScale
 
 Activation = Callable[[float], float]
 
@@ -28,15 +28,21 @@ def identity(logit: float) -> float:
 
 
 _ACTIVATIONS: dict[str, Activation] = {"sigmoid": sigmoid, "identity": identity}
+# Scales whose zero means "as likely as not"; the others are left as they are.
+_CENTRED = (ScoreScale.LOGIT, ScoreScale.LOG_ODDS)
 
 
-def choose_activation(asked: ActivationName | None, declared: str | None) -> tuple[str, Activation]:
-    """Choose what the caller asked for, else what the model declares, else the sigmoid, as sentence-transformers does.
+def choose_activation(name: str | None, scale: ScoreScale) -> tuple[str, Activation]:
+    """Choose the activation asked for or declared, else the sigmoid for logits and log-odds, and none for the rest.
+
+    Args:
+        name: What the user asks for, else what the model declares; None: neither.
+        scale: What the raw scores are.
 
     Raises:
-        UnsupportedModelError: If the model declares something else and the caller asked for nothing.
+        UnsupportedModelError: If the model declares one that this library does not have.
     """
-    name = asked or declared or "sigmoid"
+    name = name or ("sigmoid" if scale in _CENTRED else "identity")
     if name not in _ACTIVATIONS:
         raise UnsupportedModelError(
             f"The model declares the activation {name!r}, which this library does not have. Choose "

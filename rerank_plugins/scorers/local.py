@@ -1,247 +1,242 @@
-"""Score pairs: look them up, encode the others, have them scored, and put all back into the caller's order."""
+"""Score with a model in this process: pairs once each, encoded, batched with those of other callers, put back."""
 
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
 
-from rerank_plugins.caching.base import KeyMaker, PairScore, ScoreCache
-from rerank_plugins.errors import DeadlineExceededError, OutOfMemoryError, ScoringError
-from rerank_plugins.models.registry import LoadedModel
-from rerank_plugins.scheduling.scheduler import Request
-from rerank_plugins.text.pairs import EncodedPairs, PairEncoder
+from rerank_plugins.backends import backend_name
+from rerank_plugins.errors import ClosedError, DeadlineExceededError, InvalidValueError, ScoringError
+from rerank_plugins.models.registry import acquire_for
+from rerank_plugins.models.spec import ModelSpec
+from rerank_plugins.options import RerankConfig
+from rerank_plugins.scheduling.request import Request
+from rerank_plugins.scores import DocumentScore, QueryDocuments, Scored, ScoreScale, Timing, Usage
+from rerank_plugins.text.pairs import ENCODING_VERSION, EncodedPairs, pair_encoder
 
 Pair = tuple[str, str]
-T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredPairs:
-    """What was said of each pair, with what it took.
-
-    Attributes:
-        pairs: The pairs.
-        scores: One a pair.
-        scored: How many pairs the model read; identical ones are read once.
-        cached: How many came from the cache.
-        windows: How many windows the pairs were read in, beyond one each.
-        tokens: How many tokens the model read.
-        padding: How many more it was given, to make neighbours in a batch equally long.
-        unknown: How many texts the vocabulary hardly knows.
-        queue_seconds: How long the first pair waited for its turn.
-        tokenize_seconds: Time until the pairs were ready to be scored, looking them up included.
-        forward_seconds: Time from there to the last logit, waiting excluded.
-        fallback: Why the pairs were scored on the CPU; None where they were not.
-    """
-
-    pairs: Sequence[Pair]
-    scores: list[PairScore]
-    scored: int
-    cached: int
-    windows: int
-    tokens: int
-    padding: int
-    unknown: int
-    queue_seconds: float
-    tokenize_seconds: float
-    forward_seconds: float
-    fallback: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class CacheAccess:
-    """A cache, and how one model's pairs are named in it."""
-
-    cache: ScoreCache
-    keys: KeyMaker
-
-
-class Scorer:
-    """Score pairs with a loaded model, from any number of threads and event loops.
+class LocalScorer:
+    """A `Scorer` over a model in this process, which it shares with others that ask for the same one.
 
     Args:
-        model: The model.
-        encoder: How pairs are encoded for it.
-        max_batch_tokens: Tokens a batch may have, padding included; None for what suits the model's device.
-        max_queue: Pairs of all callers that may wait.
-        timeout: Seconds that a call may take; None for any.
-        cache: Where scores are kept; None for nowhere.
-        fallback: Loads the same model on the CPU, for what the device's memory cannot hold; None to give up.
+        spec: Which model, and how it is run; loaded here if nobody in this process has.
+        config: How pairs are read, and how much may wait.
+
+    Attributes:
+        max_length: Tokens that a pair may have.
+
+    Raises:
+        ModelError: If the model cannot be loaded.
     """
 
-    def __init__(
-        self,
-        model: LoadedModel,
-        encoder: PairEncoder,
-        *,
-        max_batch_tokens: int | None,
-        max_queue: int,
-        timeout: float | None,
-        cache: CacheAccess | None,
-        fallback: Callable[[], LoadedModel] | None,
-    ) -> None:
-        self._model = model
-        self._encoder = encoder
-        self._max_batch_tokens = max_batch_tokens
-        self._max_queue = max_queue
-        self._timeout = timeout
-        self._cache = cache
-        self._fallback = fallback
+    scale = ScoreScale.LOGIT
 
-    def score(self, pairs: Sequence[Pair], then: Callable[[ScoredPairs], T]) -> T:
-        """Score pairs, waiting for the answer.
+    def __init__(self, spec: ModelSpec, config: RerankConfig) -> None:
+        self._config = config
+        self._model, self._release = acquire_for(self, spec)
+        self._encoder = pair_encoder(
+            self._model.tokenizer,
+            self._model.template,
+            config,
+            default_max_length=spec.declared.max_length,
+            max_positions=spec.declared.max_positions,
+        )
 
-        Args:
-            pairs: The pairs.
-            then: What makes the answer of the scores.
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._model.spec.folder.name
 
-        Raises:
-            ScoringError: If a logit is NaN or infinite.
-            OutOfMemoryError: If the device's memory cannot hold a single pair, and there is no fallback.
-            OverloadedError: If too many pairs wait already.
-            DeadlineExceededError: If it takes longer than the timeout.
-        """
-        deadline = self._deadline()
-        work = self._begin(pairs)
+    @property
+    def max_length(self) -> int:
+        """Tokens that a pair may have, after the model's own limit."""
+        return self._encoder.max_length
+
+    @property
+    def fingerprint(self) -> str:
+        """The model's files, and all settings that decide a score."""
+        spec, config = self._model.spec, self._config
+        reading = f"{self.max_length} {config.long_documents} {config.max_windows}"
+        return f"{self._model.digest} {backend_name(spec.backend)} {spec.placement.dtype} {reading} {ENCODING_VERSION}"
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long the slowest batch has been running; 0 when none is."""
+        return self._model.scheduler.busy_seconds
+
+    def score(self, lists: Sequence[QueryDocuments], *, deadline: float | None = None) -> list[Scored]:
+        """See `Scorer.score`."""
+        work = self._prepare(lists)
+        request = self._submit(work)
         try:
-            self._have_scored(work, self._model, deadline)
-        except OutOfMemoryError as error:
-            self._have_scored(work, self._other_model(work, error), deadline)
-        return then(work.finish())
-
-    async def ascore(self, pairs: Sequence[Pair], then: Callable[[ScoredPairs], T]) -> T:
-        """Do what `score` does without blocking the event loop; a cancelled caller's waiting pairs are dropped."""
-        deadline = self._deadline()
-        work = await asyncio.to_thread(self._begin, pairs)
-        try:
-            await self._ahave_scored(work, self._model, deadline)
-        except OutOfMemoryError as error:
-            model = await asyncio.to_thread(self._other_model, work, error)
-            await self._ahave_scored(work, model, deadline)
-        return await asyncio.to_thread(lambda: then(work.finish()))
-
-    def warm_up(self) -> None:
-        """Score one pair of full length on each of the backend's threads."""
-        (pair,) = self._encoder.encode([("a", "a " * self._encoder.max_length)]).pairs[:1]
-        request = Request([pair] * self._model.backend.workers, max_batch_tokens=self._batch_tokens(self._model))
-        self._model.scheduler.submit(request, max_queue=self._max_queue)
-        request.done.result()
-
-    def _begin(self, pairs: Sequence[Pair]) -> "_Work":
-        return _Work(pairs, self._encoder, self._cache)
-
-    def _other_model(self, work: "_Work", error: OutOfMemoryError) -> LoadedModel:
-        if self._fallback is None:
-            raise error
-        work.fallback = str(error)
-        return self._fallback()
-
-    def _batch_tokens(self, model: LoadedModel) -> int:
-        return self._max_batch_tokens or model.backend.batch_tokens
-
-    def _have_scored(self, work: "_Work", model: LoadedModel, deadline: float | None) -> None:
-        request = work.request(self._batch_tokens(model))
-        model.scheduler.submit(request, max_queue=self._max_queue)
-        try:
-            wait((request.done,), _seconds_until(deadline))
-            self._check_deadline(request)
+            wait((request.answer.done,), _seconds_until(deadline))
+            _check_done(request)
         finally:
-            model.scheduler.withdraw(request)
+            self._model.scheduler.withdraw(request)
+        return work.finish(request)
 
-    async def _ahave_scored(self, work: "_Work", model: LoadedModel, deadline: float | None) -> None:
-        request, loop, done = work.request(self._batch_tokens(model)), asyncio.get_running_loop(), asyncio.Event()
+    async def ascore(self, lists: Sequence[QueryDocuments], *, deadline: float | None = None) -> list[Scored]:
+        """See `Scorer.ascore`."""
+        work = await asyncio.to_thread(self._prepare, lists)
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
 
         def tell(_: object) -> None:
             with suppress(RuntimeError):  # The loop may be closed by now.
                 loop.call_soon_threadsafe(done.set)
 
-        model.scheduler.submit(request, max_queue=self._max_queue)
+        request = self._submit(work)
         try:
-            request.done.add_done_callback(tell)
+            request.answer.done.add_done_callback(tell)
             with suppress(TimeoutError):
                 await asyncio.wait_for(done.wait(), _seconds_until(deadline))
-            self._check_deadline(request)
+            _check_done(request)
         finally:
-            model.scheduler.withdraw(request)
+            self._model.scheduler.withdraw(request)
+        return await asyncio.to_thread(work.finish, request)
 
-    def _check_deadline(self, request: Request) -> None:
-        if not request.done.done():
-            raise DeadlineExceededError(
-                f"{len(request.pairs)} pairs were not scored within timeout={self._timeout:g} seconds. Allow more, "
-                "send fewer documents, or shorten max_length."
-            )
-        request.done.result()
+    def warm_up(self) -> None:
+        """Score one pair of full length on each of the backend's threads.
 
-    def _deadline(self) -> float | None:
-        return None if self._timeout is None else time.perf_counter() + self._timeout
+        Raises:
+            OutOfMemoryError: If the device cannot hold one pair of full length.
+            ClosedError: If it was closed.
+        """
+        (pair,) = self._encoder.encode([("a", "a " * self.max_length)]).pairs[:1]
+        request = Request([pair] * self._model.backend.workers, max_batch_tokens=self._batch_tokens)
+        self._model.scheduler.submit(request, max_queue=self._config.max_queue)
+        request.answer.done.result()
 
+    def close(self) -> None:
+        """Give the model back; the last one that shares it frees it. Closing twice is fine."""
+        self._release()
 
-class _Work:
-    """One call's pairs: identical ones once, those that the cache knows left out, and the way back."""
+    @property
+    def _batch_tokens(self) -> int:
+        return self._config.max_batch_tokens or self._model.backend.batch_tokens
 
-    def __init__(self, pairs: Sequence[Pair], encoder: PairEncoder, cache: CacheAccess | None) -> None:
+    def _prepare(self, lists: Sequence[QueryDocuments]) -> "_Work":
+        if not self._release.alive:
+            raise ClosedError(f"This Reranker of '{self.name}' was closed. Make a new one.")
+        for each in lists:
+            if each.instruction is not None:
+                raise InvalidValueError(
+                    f"instruction={each.instruction!r}: '{self.name}' has no place for an instruction in its prompt. "
+                    "Leave it out, or put what matters into the query."
+                )
         start = time.perf_counter()
-        self.fallback: str | None = None
-        self._pairs, self._cache = pairs, cache
-        unique = list(dict.fromkeys(pairs))
-        self._keys = {} if cache is None else {pair: cache.keys.key(*pair) for pair in unique}
-        known = [None] * len(unique) if cache is None else cache.cache.get_many(list(self._keys.values()))
-        self._scores: dict[Pair, PairScore | None] = dict(zip(unique, known, strict=True))
-        self._missing = [pair for pair, score in self._scores.items() if score is None]
-        self._encoded = encoder.encode(self._missing)
-        self._tokenize_seconds = time.perf_counter() - start
+        pairs = list(dict.fromkeys((each.query, document) for each in lists for document in each.documents))
+        encoded = self._encoder.encode(pairs)
+        texts = dict.fromkeys(text for pair in pairs for text in pair)
+        unreadable = {text: language for text in texts if (language := self._model.languages.unreadable(text))}
+        return _Work(lists, pairs, encoded, unreadable, time.perf_counter() - start)
 
-    def request(self, max_batch_tokens: int) -> Request:
-        """Make what is handed to the scheduler."""
-        self._request = Request(self._encoded.pairs, max_batch_tokens=max_batch_tokens)
-        return self._request
+    def _submit(self, work: "_Work") -> Request:
+        request = Request(work.encoded.pairs, max_batch_tokens=self._batch_tokens)
+        self._model.scheduler.submit(request, max_queue=self._config.max_queue)
+        return request
 
-    def finish(self) -> ScoredPairs:
-        """Keep the new scores, and put all into the caller's order."""
-        request, encoded = self._request, self._encoded
-        forward_seconds = time.perf_counter() - request.submitted - request.queue_seconds
-        logits = request.logits.tolist()
-        _check_finite(logits)
-        new = dict(zip(self._missing, _best(encoded, logits), strict=True))
-        if self._cache is not None and self.fallback is None:  # The CPU computes in another precision.
-            self._cache.cache.set_many({self._keys[pair]: score for pair, score in new.items()})
-        found = {pair: score for pair, score in self._scores.items() if score is not None} | new
-        return ScoredPairs(
-            pairs=self._pairs,
-            scores=[found[pair] for pair in self._pairs],
-            scored=len(self._missing),
-            cached=len(self._scores) - len(self._missing),
-            windows=len(encoded.pairs) - len(self._missing),
-            tokens=sum(pair.length for pair in encoded.pairs),
-            padding=request.padding,
-            unknown=encoded.unknown,
-            queue_seconds=request.queue_seconds,
-            tokenize_seconds=self._tokenize_seconds,
-            forward_seconds=forward_seconds,
-            fallback=self.fallback,
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """The pairs of one call, each of them once, and the way back to the caller's lists.
+
+    Attributes:
+        lists: The caller's lists.
+        pairs: Their different pairs.
+        encoded: The same for the model.
+        unreadable: Texts that the model cannot read, with their languages.
+        tokenize_seconds: How long it took to make this.
+    """
+
+    lists: Sequence[QueryDocuments]
+    pairs: list[Pair]
+    encoded: EncodedPairs
+    unreadable: dict[str, str]
+    tokenize_seconds: float
+
+    def finish(self, request: Request) -> list[Scored]:
+        """Put the scores back into the caller's lists."""
+        found = self._best(request.answer.scores.tolist())
+        timing = self._timing(request)
+        usages = self._usages(request)
+        return [
+            Scored(
+                scores=[found[each.query, document] for document in each.documents],
+                usage=usage,
+                timing=timing,
+                unreadable=self._languages(each),
+            )
+            for each, usage in zip(self.lists, usages, strict=True)
+        ]
+
+    def _best(self, raw_scores: list[float]) -> dict[Pair, DocumentScore]:
+        """Give each pair the score of its best window; the first of equals, as a reader would."""
+        _check_finite(raw_scores)
+        best: dict[Pair, DocumentScore] = {}
+        for owner, window, raw in zip(self.encoded.owners, self.encoded.pairs, raw_scores, strict=True):
+            pair = self.pairs[owner]
+            if pair not in best or raw > best[pair].raw:
+                best[pair] = DocumentScore(raw, window.query_truncated, window.document_truncated, window.span)
+        return best
+
+    def _timing(self, request: Request) -> Timing:
+        started = request.submitted_at if request.started_at is None else request.started_at
+        return Timing(
+            queue=started - request.submitted_at,
+            tokenize=self.tokenize_seconds,
+            forward=time.perf_counter() - started,
         )
+
+    def _usages(self, request: Request) -> list[Usage]:
+        """Count what each list took; a pair that several lists share counts for the first of them."""
+        owned: dict[Pair, list[int]] = {pair: [] for pair in self.pairs}
+        for place, owner in enumerate(self.encoded.owners):
+            owned[self.pairs[owner]].append(place)
+        usages = []
+        for each in self.lists:
+            windows = [owned.pop((each.query, document), []) for document in each.documents]
+            read = [place for places in windows for place in places]
+            scored = sum(1 for places in windows if places)
+            usages.append(
+                Usage(
+                    scored=scored,
+                    windows=len(read) - scored,
+                    tokens=sum(self.encoded.pairs[place].length for place in read),
+                    padding=int(request.answer.padding[read].sum()) if read else 0,
+                )
+            )
+        return usages
+
+    def _languages(self, each: QueryDocuments) -> Counter[str]:
+        if not self.unreadable:
+            return Counter()
+        texts = {each.query, *each.documents}
+        return Counter(self.unreadable[text] for text in texts if text in self.unreadable)
 
 
 def _seconds_until(deadline: float | None) -> float | None:
-    return None if deadline is None else deadline - time.perf_counter()
+    return None if deadline is None else max(0.0, deadline - time.perf_counter())
 
 
-def _best(encoded: EncodedPairs, logits: list[float]) -> list[PairScore]:
-    """Give each pair the score of its best window; the first of equals, as a reader would."""
-    best: dict[int, PairScore] = {}
-    for owner, pair, logit in zip(encoded.owners, encoded.pairs, logits, strict=True):
-        if owner not in best or logit > best[owner].logit:
-            best[owner] = PairScore(logit, pair.query_truncated, pair.document_truncated, pair.span)
-    return list(best.values())
+def _check_done(request: Request) -> None:
+    if not request.answer.done.done():
+        seconds = time.perf_counter() - request.submitted_at
+        raise DeadlineExceededError(
+            f"{len(request.pairs)} pairs were not scored in time: {seconds:.3g} s after they were queued, the call's "
+            "timeout was over. Allow more time, send fewer documents, or shorten max_length."
+        )
+    request.answer.done.result()
 
 
-def _check_finite(logits: list[float]) -> None:
-    if wrong := [logit for logit in logits if not math.isfinite(logit)]:
+def _check_finite(raw_scores: list[float]) -> None:
+    if wrong := [raw for raw in raw_scores if not math.isfinite(raw)]:
         raise ScoringError(
-            f"The model answered {wrong[0]} for {len(wrong)} of {len(logits)} pairs, which cannot be sorted. In half "
-            "precision this is an overflow: use dtype='fp32' or 'bf16'; in fp32 the weights are damaged."
+            f"The model answered {wrong[0]} for {len(wrong)} of {len(raw_scores)} pairs, which cannot be sorted. In "
+            "half precision this is an overflow: use dtype='fp32' or 'bf16'. In fp32 the weights are damaged."
         )

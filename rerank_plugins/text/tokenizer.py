@@ -1,6 +1,6 @@
 """The model's tokenizer, for texts that are data: nothing in them becomes a control token, nothing is cut here."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,25 +27,24 @@ class TokenizedText:
     """A text's tokens.
 
     Attributes:
-        ids: Their ids, without special tokens: all, or more than enough.
-        unknown: The share of tokens that are unknown.
-        spans: Where each token stands in the text; None unless asked for.
+        ids: Their ids, without special tokens: all of them, or more than enough.
+        spans: The characters of the text that each token stands for; None unless asked for.
     """
 
     ids: tuple[int, ...]
-    unknown: float
     spans: tuple[Span, ...] | None = None
 
 
 class TextTokenizer:
     """A tokenizer that many threads may share, because nothing about it changes after it is made.
 
-    Truncation and padding are switched off: a fast tokenizer holds them as state, so that one thread's setting would
-    cut another thread's texts. `PairEncoder` cuts ids instead.
+    Truncation and padding are switched off: a fast tokenizer holds them as state, so one thread's setting would
+    truncate another thread's texts. `PairEncoder` truncates ids instead. Special tokens in texts are treated as plain
+    text.
 
     Args:
         tokenizer: The tokenizer to take over.
-        control: Control tokens by name, beside those that the tokenizer itself marks as special.
+        control: Names of control tokens that the tokenizer itself does not mark as special.
     """
 
     def __init__(self, tokenizer: Tokenizer, control: Collection[str] = ()) -> None:
@@ -53,46 +52,56 @@ class TextTokenizer:
         tokenizer.no_padding()
         tokenizer.encode_special_tokens = True
         self.tokenizer = tokenizer
-        self._unknown_id = _unknown_id(tokenizer)
-        self._spelling = _spelling_of_control_tokens(tokenizer, control, self._unknown_id)
+        self._spelling = _spelling_of_control_tokens(tokenizer, control, _unknown_id(tokenizer))
 
     def encode(self, texts: Sequence[str], *, enough: int) -> list[TokenizedText]:
         """Tokenize texts in their order, on all cores.
 
         Args:
             texts: The texts.
-            enough: How many tokens can be used; of a very long text not many more are made.
+            enough: How many tokens can be used; a very long text gets at least twice as many, and not many more.
         """
+        return self._encode_heads(texts, enough, self._encode)
+
+    def encode_with_spans(self, texts: Sequence[str], *, enough: int) -> list[TokenizedText]:
+        """Do what `encode` does, and keep where each token stands in its text."""
+        return self._encode_heads(texts, enough, self._encode_with_spans)
+
+    def _encode_heads(
+        self, texts: Sequence[str], enough: int, encode: Callable[[list[str]], list[TokenizedText]]
+    ) -> list[TokenizedText]:
         heads = [text[: enough * _CHARACTERS_A_TOKEN] for text in texts]
-        ids = self._encode(heads)
-        # A head of few tokens, such as one of white space, says nothing of how the text goes on.
+        found = encode(heads)
+        # The start of a text may have few tokens, such as one of white space, and says nothing about the rest.
         short = [
             place
             for place, (text, head) in enumerate(zip(texts, heads, strict=True))
-            if len(head) < len(text) and len(ids[place]) < 2 * enough
+            if len(head) < len(text) and len(found[place].ids) < 2 * enough
         ]
-        for place, whole in zip(short, self._encode([texts[place] for place in short]), strict=True):
-            ids[place] = whole
-        return [self._tokenized(each) for each in ids]
+        for place, whole in zip(short, encode([texts[place] for place in short]), strict=True):
+            found[place] = whole
+        return found
 
-    def encode_with_spans(self, texts: Sequence[str]) -> list[TokenizedText]:
-        """Tokenize texts whole, and keep where each token stands."""
-        encodings = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [self._tokenized(each.ids, each.offsets) for each in encodings]
-
-    def _encode(self, texts: list[str]) -> list[list[int]]:
+    def _encode(self, texts: list[str]) -> list[TokenizedText]:
         # The fast one does not keep where the tokens stand.
-        return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+        encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        return [TokenizedText(tuple(self._spell_out(each.ids))) for each in encodings]
 
-    def _tokenized(self, ids: list[int], spans: list[Span] | None = None) -> TokenizedText:
-        if not self._spelling.keys().isdisjoint(ids):
-            if spans is not None:
-                spans = [
-                    span for token, span in zip(ids, spans, strict=True) for _ in self._spelling.get(token, (token,))
-                ]
-            ids = [piece for token in ids for piece in self._spelling.get(token, (token,))]
-        unknown = ids.count(self._unknown_id) / len(ids) if ids and self._unknown_id is not None else 0.0
-        return TokenizedText(tuple(ids), unknown, None if spans is None else tuple(spans))
+    def _encode_with_spans(self, texts: list[str]) -> list[TokenizedText]:
+        encodings = self.tokenizer.encode_batch(texts, add_special_tokens=False)
+        return [
+            TokenizedText(tuple(self._spell_out(each.ids)), tuple(self._repeat_spans(each.ids, each.offsets)))
+            for each in encodings
+        ]
+
+    def _spell_out(self, ids: list[int]) -> list[int]:
+        if self._spelling.keys().isdisjoint(ids):
+            return ids
+        return [piece for token in ids for piece in self._spelling.get(token, (token,))]
+
+    def _repeat_spans(self, ids: list[int], spans: list[Span]) -> list[Span]:
+        """Give each piece of a control token that was spelled out the span of the whole."""
+        return [span for token, span in zip(ids, spans, strict=True) for _ in self._spelling.get(token, (token,))]
 
 
 def load_tokenizer(name: str, folder: Path) -> TextTokenizer:

@@ -57,7 +57,7 @@ def _answer(request: Request, results: Results, _: str) -> Answer:
         results=[
             Result(
                 document=request.documents[each.index],
-                score=each.logit if raw else each.score,
+                score=each.raw_score if raw else each.score,
                 index=each.index,
                 relevance_score=each.score,
                 truncated=each.truncated if details else None,

@@ -69,7 +69,7 @@ def _answer(request: Request, results: Results, request_id: str) -> Answer:
         results=[
             Result(
                 index=each.index,
-                relevance_score=each.logit if request.raw_scores else each.score,
+                relevance_score=each.raw_score if request.raw_scores else each.score,
                 document=None if request.return_documents is False else TextDocument(text=texts[each.index]),
             )
             for each in results

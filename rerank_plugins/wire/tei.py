@@ -55,7 +55,7 @@ def _answer(request: Request, results: Results, _: str) -> list[Rank]:
         Rank(
             index=each.index,
             text=request.texts[each.index] if request.return_text else None,
-            score=each.logit if request.raw_scores else each.score,
+            score=each.raw_score if request.raw_scores else each.score,
         )
         for each in results
     ]

@@ -3,7 +3,8 @@
 import numpy as np
 
 from rerank_plugins.backends.layout import lay_out
-from rerank_plugins.text.pairs import EncodedPair, read_template
+from rerank_plugins.text.pairs import EncodedPair
+from rerank_plugins.text.template import read_template
 from rerank_plugins.text.tokenizer import TextTokenizer
 from tests.tiny_models import word_piece
 

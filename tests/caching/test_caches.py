@@ -15,15 +15,15 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from rerank_plugins import InvalidValueError
-from rerank_plugins.caching import PairScore, ScoreCache, open_cache
 from rerank_plugins.caching.base import KeyMaker
 from rerank_plugins.caching.memory import BYTES_A_SCORE, MemoryCache
 from rerank_plugins.caching.redis import RedisCache
+from rerank_plugins.scores import DocumentScore, ScoreCache, open_cache
 from tests.waiting import SECONDS, until
 
 SCORES = {
-    b"a" * 32: PairScore(1.5, query_truncated=False, document_truncated=True, span=None),
-    b"b" * 32: PairScore(-11.25, query_truncated=True, document_truncated=False, span=(3, 70_000)),
+    b"a" * 32: DocumentScore(1.5, query_truncated=False, document_truncated=True, span=None),
+    b"b" * 32: DocumentScore(-11.25, query_truncated=True, document_truncated=False, span=(3, 70_000)),
 }
 
 
@@ -84,7 +84,7 @@ def test_gives_back_what_was_kept_and_none_for_the_rest(cache: ScoreCache) -> No
 
 def test_a_later_score_takes_the_place_of_an_earlier_one(cache: ScoreCache) -> None:
     cache.set_many(SCORES)
-    other = PairScore(0.0, query_truncated=False, document_truncated=False, span=None)
+    other = DocumentScore(0.0, query_truncated=False, document_truncated=False, span=None)
     cache.set_many({b"a" * 32: other})
     assert cache.get_many([b"a" * 32]) == [other]
 
@@ -93,7 +93,9 @@ def test_many_threads_use_it_at_once(cache: ScoreCache) -> None:
     def use(thread: int) -> None:
         for number in range(50):
             key = bytes([thread]) * 16 + number.to_bytes(16, "big")
-            score = PairScore(float(thread * 100 + number), query_truncated=False, document_truncated=False, span=None)
+            score = DocumentScore(
+                float(thread * 100 + number), query_truncated=False, document_truncated=False, span=None
+            )
             cache.set_many({key: score})
             assert cache.get_many([key]) == [score]
 
@@ -129,7 +131,7 @@ def test_a_score_in_memory_takes_what_is_said() -> None:
     tracemalloc.start()
     cache = MemoryCache(max_bytes=20_000 * BYTES_A_SCORE)
     for number in range(20_000):
-        score = PairScore(number / 3, query_truncated=False, document_truncated=False, span=(number, number + 1000))
+        score = DocumentScore(number / 3, query_truncated=False, document_truncated=False, span=(number, number + 1000))
         cache.set_many({number.to_bytes(32, "big"): score})
     taken = tracemalloc.get_traced_memory()[0] / len(cache)
     tracemalloc.stop()

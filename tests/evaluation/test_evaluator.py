@@ -52,12 +52,12 @@ def test_before_and_after(folder: Path, encoder: BiEncoder) -> None:
     with Reranker() as reranker:
         evaluation = evaluate(dataset, candidates, reranker, top_n=2, baseline=baseline, on_progress=done.append)
         logits = {
-            result.index: result.logit
+            result.index: result.raw_score
             for result in reranker.rank(dataset.queries["q2"], [TEXTS[0], TEXTS[2], TEXTS[1]])
         }
     assert sum(done) == 3
     assert [each.document_id for each in evaluation.scored["q2"]] == candidates["q2"]
-    assert [each.logit for each in evaluation.scored["q2"]] == [logits[place] for place in range(3)]
+    assert [each.raw_score for each in evaluation.scored["q2"]] == [logits[place] for place in range(3)]
     assert rerank_first(evaluation.scored, None)["q1"] == ["d0", "d3", "d2", "d1"]
     assert evaluation.before.measured["RR@10"] == pytest.approx((1 / 3 + 1 / 3 + 0) / 3)
     assert evaluation.after["RR@10"] == pytest.approx((1 + 1 + 0) / 3)

@@ -24,7 +24,9 @@ DOCUMENTS = [*TRAPS, "hamlet", "", "bread " * 60]
 
 def logits(model: Path, **options: object) -> list[float]:
     with Reranker(model, **options) as reranker:
-        return [result.logit for result in sorted(reranker.rank(PHOTOSYNTHESIS, DOCUMENTS), key=lambda it: it.index)]
+        return [
+            result.raw_score for result in sorted(reranker.rank(PHOTOSYNTHESIS, DOCUMENTS), key=lambda it: it.index)
+        ]
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

@@ -22,7 +22,7 @@ except ValueError as error:
     print(json.dumps({"error": type(error).__name__, "message": str(error)}))
 else:
     results = reranker.rank("who wrote hamlet", ["bread", "shakespeare wrote hamlet"])
-    logits = [each.logit for each in results]
+    logits = [each.raw_score for each in results]
     print(json.dumps({"backend": reranker.backend, "model": reranker.model, "logits": logits}))
 """
 

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rerank_plugins.backends.base import Logits
+from rerank_plugins.backends.base import RawScores
 from rerank_plugins.errors import ClosedError, OutOfMemoryError, OverloadedError
-from rerank_plugins.scheduling.scheduler import Request, Scheduler
+from rerank_plugins.scheduling.queue import BatchLimits
+from rerank_plugins.scheduling.request import Request
+from rerank_plugins.scheduling.scheduler import Scheduler
 from rerank_plugins.text.pairs import EncodedPair
 from tests.waiting import SECONDS
 
@@ -23,7 +25,7 @@ def pair(number: int, length: int) -> EncodedPair:
     return EncodedPair((number,), (), length, query_truncated=False, document_truncated=False)
 
 
-def numbers(pairs: Sequence[EncodedPair]) -> Logits:
+def numbers(pairs: Sequence[EncodedPair]) -> RawScores:
     """Score a batch of such pairs."""
     return np.array([each.query[0] for each in pairs], dtype=np.float32)
 
@@ -31,14 +33,14 @@ def numbers(pairs: Sequence[EncodedPair]) -> Logits:
 class Engine:
     """Scores numbered pairs, remembers the batches, and stands still while `gate` is closed."""
 
-    def __init__(self, score: Callable[[Sequence[EncodedPair]], Logits] = numbers) -> None:
+    def __init__(self, score: Callable[[Sequence[EncodedPair]], RawScores] = numbers) -> None:
         self.batches: list[list[EncodedPair]] = []
         self.gate = threading.Event()
         self.gate.set()
         self.begun = threading.Event()
         self._score = score
 
-    def run(self, pairs: Sequence[EncodedPair]) -> Logits:
+    def run(self, pairs: Sequence[EncodedPair]) -> RawScores:
         self.batches.append(list(pairs))
         self.begun.set()
         assert self.gate.wait(SECONDS)
@@ -62,8 +64,8 @@ def submit(
 
 
 def logits(request: Request) -> list[float]:
-    request.done.result(SECONDS)
-    return request.logits.tolist()
+    request.answer.done.result(SECONDS)
+    return request.answer.scores.tolist()
 
 
 @pytest.fixture
@@ -74,8 +76,8 @@ def start() -> Iterator[Callable[..., Scheduler]]:
     def make(
         engine: Engine, *, workers: int = 1, pairs_per_batch: int | None = None, pass_tokens: int = 0
     ) -> Scheduler:
-        options = {"workers": workers, "pairs_per_batch": pairs_per_batch, "pass_tokens": pass_tokens}
-        started.append(Scheduler(engine.run, **options))
+        limits = BatchLimits(workers=workers, pairs_per_batch=pairs_per_batch, pass_tokens=pass_tokens)
+        started.append(Scheduler(engine.run, limits))
         return started[-1]
 
     yield make
@@ -96,7 +98,7 @@ def test_every_caller_gets_its_own_logits_in_its_order(
     callers: list[list[int]], budget: int, workers: int, most: int | None, pass_tokens: int
 ) -> None:
     engine = Engine()
-    scheduler = Scheduler(engine.run, workers=workers, pairs_per_batch=most, pass_tokens=pass_tokens)
+    scheduler = Scheduler(engine.run, BatchLimits(workers=workers, pairs_per_batch=most, pass_tokens=pass_tokens))
     count = iter(range(10_000))
     lists = [[pair(next(count), length) for length in lengths] for lengths in callers]
     with ThreadPoolExecutor(len(lists)) as threads:
@@ -113,7 +115,7 @@ def test_every_caller_gets_its_own_logits_in_its_order(
         longest = max(each.length for each in batch)
         assert sum(longest - each.length for each in batch if each.length < int(longest * 0.95)) <= pass_tokens
     padding = sum(len(batch) * max(each.length for each in batch) for batch in engine.batches) - sum(map(sum, callers))
-    assert sum(request.padding for request in requests) == padding
+    assert sum(int(request.answer.padding.sum()) for request in requests) == padding
 
 
 def test_callers_that_wait_together_share_a_batch(start: Callable[..., Scheduler]) -> None:
@@ -122,7 +124,7 @@ def test_callers_that_wait_together_share_a_batch(start: Callable[..., Scheduler
     engine.hold(scheduler)
     requests = [submit(scheduler, [pair(number, 10)]) for number in range(5)]
     engine.gate.set()
-    wait([request.done for request in requests], SECONDS)
+    wait([request.answer.done for request in requests], SECONDS)
     assert [len(batch) for batch in engine.batches] == [1, 5]
 
 
@@ -139,7 +141,7 @@ def test_padding_that_is_cheaper_than_a_pass_is_taken(start: Callable[..., Sched
 
 
 def test_no_thread_takes_more_than_its_share(start: Callable[..., Scheduler]) -> None:
-    def together(pairs: Sequence[EncodedPair]) -> Logits:
+    def together(pairs: Sequence[EncodedPair]) -> RawScores:
         both_at_work.wait(SECONDS)
         return numbers(pairs)
 
@@ -170,14 +172,14 @@ def test_a_caller_is_answered_before_the_others_are_done(start: Callable[..., Sc
     answered: list[str] = []
     requests = [submit(scheduler, [pair(number, 100) for number in range(count)]) for count in (50, 2)]
     for name, request in zip(("long", "short"), requests, strict=True):
-        request.done.add_done_callback(lambda _, name=name: answered.append(name))
+        request.answer.done.add_done_callback(lambda _, name=name: answered.append(name))
     engine.gate.set()
-    wait([request.done for request in requests], SECONDS)
+    wait([request.answer.done for request in requests], SECONDS)
     assert answered == ["short", "long"]
 
 
 def test_one_who_comes_late_does_not_get_all_turns_to_catch_up(start: Callable[..., Scheduler]) -> None:
-    def come_late(pairs: Sequence[EncodedPair]) -> Logits:
+    def come_late(pairs: Sequence[EncodedPair]) -> RawScores:
         if len(engine.batches) == 20:
             late.append(submit(scheduler, [pair(100 + number, 100) for number in range(40)]))
         return numbers(pairs)
@@ -193,7 +195,7 @@ def test_one_who_comes_late_does_not_get_all_turns_to_catch_up(start: Callable[.
 
 
 def test_others_who_keep_coming_keep_nobody_waiting(start: Callable[..., Scheduler]) -> None:
-    def another_comes(pairs: Sequence[EncodedPair]) -> Logits:
+    def another_comes(pairs: Sequence[EncodedPair]) -> RawScores:
         if len(engine.batches) < 100:
             others.append(submit(scheduler, [pair(number, 50) for number in range(2)]))
         return numbers(pairs)
@@ -208,7 +210,7 @@ def test_others_who_keep_coming_keep_nobody_waiting(start: Callable[..., Schedul
         assert logits(request) == [100, 101, 102]
     last = max(number for number, batch in enumerate(engine.batches) if batch[-1].query[0] >= 100)
     assert last < 25
-    wait([request.done for request in others], SECONDS)
+    wait([request.answer.done for request in others], SECONDS)
 
 
 def test_a_full_queue_refuses_at_once_and_takes_again_later(start: Callable[..., Scheduler]) -> None:
@@ -216,7 +218,7 @@ def test_a_full_queue_refuses_at_once_and_takes_again_later(start: Callable[...,
     scheduler = start(engine)
     engine.hold(scheduler)
     taken = submit(scheduler, [pair(number, 10) for number in range(8)], max_queue=10)
-    with pytest.raises(OverloadedError, match="8 pairs wait to be scored, and 3 more are over max_queue=10"):
+    with pytest.raises(OverloadedError, match="8 pairs are waiting, and 3 more would exceed max_queue=10"):
         submit(scheduler, [pair(number, 10) for number in range(3)], max_queue=10)
     also = submit(scheduler, [pair(1, 10), pair(2, 10)], max_queue=10)
     engine.gate.set()
@@ -239,7 +241,7 @@ def test_what_is_withdrawn_leaves_the_queue(start: Callable[..., Scheduler]) -> 
     other = submit(scheduler, [pair(7, 10)] * 100, max_queue=100)
     engine.gate.set()
     assert logits(other) == [7.0] * 100
-    assert not gone.done.done()
+    assert not gone.answer.done.done()
     assert sum(map(len, engine.batches)) == 101
 
 
@@ -248,7 +250,7 @@ def test_an_empty_list_is_done_at_once(start: Callable[..., Scheduler]) -> None:
 
 
 def test_an_error_reaches_the_callers_concerned_and_the_engine_goes_on(start: Callable[..., Scheduler]) -> None:
-    def fail_on_13(pairs: Sequence[EncodedPair]) -> Logits:
+    def fail_on_13(pairs: Sequence[EncodedPair]) -> RawScores:
         if any(each.query[0] == 13 for each in pairs):
             raise RuntimeError("an unlucky number")
         return numbers(pairs)
@@ -274,7 +276,7 @@ def test_the_third_batch_fails_and_what_waits_behind_it_is_dropped(start: Callab
 
 
 def test_a_batch_that_memory_cannot_hold_is_halved_and_the_budget_remembered(start: Callable[..., Scheduler]) -> None:
-    def hold_30_tokens(pairs: Sequence[EncodedPair]) -> Logits:
+    def hold_30_tokens(pairs: Sequence[EncodedPair]) -> RawScores:
         if len(pairs) * max(each.length for each in pairs) > 30:
             raise OutOfMemoryError("too much")
         return numbers(pairs)
@@ -289,7 +291,7 @@ def test_a_batch_that_memory_cannot_hold_is_halved_and_the_budget_remembered(sta
 
 
 def test_a_single_pair_that_memory_cannot_hold_is_an_error(start: Callable[..., Scheduler]) -> None:
-    def hold_nothing(_: Sequence[EncodedPair]) -> Logits:
+    def hold_nothing(_: Sequence[EncodedPair]) -> RawScores:
         raise OutOfMemoryError("too much")
 
     with pytest.raises(OutOfMemoryError, match="too much"):
@@ -305,12 +307,12 @@ def test_other_errors_are_not_tried_again(start: Callable[..., Scheduler]) -> No
 
 def test_closing_ends_the_threads_when_the_work_is_done() -> None:
     engine = Engine()
-    scheduler = Scheduler(engine.run, workers=3, pairs_per_batch=1, pass_tokens=0)
+    scheduler = Scheduler(engine.run, BatchLimits(workers=3, pairs_per_batch=1, pass_tokens=0))
     request = submit(scheduler, [pair(number, 10) for number in range(20)])
     before = [thread for thread in threading.enumerate() if thread.name.startswith("rerank-")]
     scheduler.close()
     scheduler.join()
     assert logits(request) == list(range(20))
     assert not any(thread.is_alive() for thread in before)
-    with pytest.raises(ClosedError, match="nothing can be scored any more"):
+    with pytest.raises(ClosedError, match="The model was closed"):
         submit(scheduler, [pair(1, 10)])

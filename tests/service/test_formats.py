@@ -14,7 +14,7 @@ OBJECTS = {"query": PHOTOSYNTHESIS, "documents": [{"text": text} for text in TRA
 def expected() -> list[tuple[int, float, float]]:
     """Place, logit and score of each document, best first."""
     with Reranker() as reranker:
-        return [(each.index, each.logit, each.score) for each in reranker.rank(PHOTOSYNTHESIS, TRAPS)]
+        return [(each.index, each.raw_score, each.score) for each in reranker.rank(PHOTOSYNTHESIS, TRAPS)]
 
 
 def test_the_introduction_has_logits_as_scores(service: Service, expected: list[tuple[int, float, float]]) -> None:

@@ -55,7 +55,7 @@ def test_bad_bodies(service: Service, path: str, content: bytes) -> None:
     assert len(answer.text) < 500  # it does not send back what it was sent
 
 
-@pytest.mark.filterwarnings("ignore::rerank_plugins.errors.UnknownTextWarning")
+@pytest.mark.filterwarnings("ignore::rerank_plugins.errors.UnreadableTextWarning")
 @pytest.mark.parametrize("path", PATHS)
 def test_odd_texts_are_ranked(service: Service, path: str) -> None:
     documents = ["", " ", "\x00", "[SEP]", "</s>", "🦊" * 1000, "苹果", "a" * 199_999]

@@ -15,7 +15,7 @@ ROUTES = {
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::rerank_plugins.errors.UnknownTextWarning")
+@pytest.mark.filterwarnings("ignore::rerank_plugins.errors.UnreadableTextWarning")
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["allowed", "forbidden"])
 def test_the_document_holds(service: Service, mode: GenerationMode) -> None:
     schema = schemathesis.openapi.from_url(f"{service.url}/openapi.json")

@@ -7,7 +7,8 @@ from tokenizers import Tokenizer
 
 from rerank_plugins.backends.layout import lay_out
 from rerank_plugins.models.source import EMBEDDED_FOLDER
-from rerank_plugins.text.pairs import PairEncoder, read_template
+from rerank_plugins.text.pairs import PairEncoder
+from rerank_plugins.text.template import read_template
 from rerank_plugins.text.tokenizer import TextTokenizer
 from tests.texts import DOCUMENTS, QUERY
 from tests.tiny_models import unigram, word_piece

@@ -83,13 +83,6 @@ def test_truncation_and_padding_of_the_file_are_off() -> None:
     assert [len(each.ids) for each in ids] == [100, 1]
 
 
-def test_the_share_of_unknown_tokens(tokenizer: Tokenizer) -> None:
-    known, cuneiform, empty = TextTokenizer(tokenizer).encode(["hamlet", "𒀀 𒀁", ""], enough=512)
-    byte_fallback = isinstance(tokenizer.model, models.BPE)
-    assert (known.unknown, empty.unknown) == (0.0, 0.0)
-    assert cuneiform.unknown == (0.0 if byte_fallback else pytest.approx(1.0, abs=0.5))
-
-
 def test_a_folder_without_a_tokenizer(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError, match=r"'name' has no tokenizer: .* holds no tokenizer.json"):
         load_tokenizer("name", tmp_path)

@@ -1,0 +1,85 @@
+"""A model in memory: tokenizer, pair template, backend, and the queue in front of it."""
+
+import hashlib
+from functools import cached_property
+
+from rerank_plugins.backends.base import Backend
+from rerank_plugins.backends.layout import runner
+from rerank_plugins.errors import RerankError, UnsupportedModelError
+from rerank_plugins.models.spec import ModelSpec
+from rerank_plugins.options import MIN_MAX_LENGTH
+from rerank_plugins.scheduling.queue import BatchLimits
+from rerank_plugins.scheduling.scheduler import Run, Scheduler
+from rerank_plugins.text.language import LanguageCheck
+from rerank_plugins.text.pairs import PairEncoder
+from rerank_plugins.text.template import read_template
+from rerank_plugins.text.tokenizer import load_tokenizer
+
+
+class LoadedModel:
+    """A model in memory, for any number of Rerankers.
+
+    Args:
+        spec: Which model, and how it is run.
+
+    Attributes:
+        spec: The same.
+        tokenizer: Its tokenizer.
+        template: Its pair template.
+        languages: What it can read.
+        backend: What runs it.
+        scheduler: The queue in front of the backend.
+
+    Raises:
+        UnsupportedModelError: If the model cannot score a first pair.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+        self.tokenizer = load_tokenizer(spec.folder.name, spec.folder.path)
+        self.template = read_template(self.tokenizer, spec.declared.pair_encoding)
+        self.languages = LanguageCheck(self.tokenizer.tokenizer, None)
+        self.backend: Backend = spec.backend(spec.folder, spec.placement)
+        run = runner(self.backend, self.template, pad_token_id=spec.declared.pad_token_id)
+        self._score_a_first_pair(run)
+        self.scheduler = Scheduler(
+            run,
+            BatchLimits(
+                workers=self.backend.workers,
+                pairs_per_batch=self.backend.pairs_per_batch,
+                pass_tokens=self.backend.pass_tokens,
+            ),
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """A digest of the contents of all files that decide a score: it names the model wherever it lies."""
+        digest = hashlib.blake2b(digest_size=32)
+        for file in self.spec.files:
+            name = file.relative_to(self.spec.folder.path).as_posix()
+            with file.open("rb") as contents:
+                digest.update(len(name).to_bytes(8, "big") + name.encode())
+                digest.update(hashlib.file_digest(contents, "blake2b").digest())
+        return digest.hexdigest()
+
+    def close(self) -> None:
+        """Score what is queued, then free threads and weights."""
+        self.scheduler.close(on_end=self.backend.close)
+
+    def _score_a_first_pair(self, run: Run) -> None:
+        """Make wrong shapes fail when the model is loaded, not in the first call."""
+        name = self.spec.folder.name
+        encoder = PairEncoder(self.tokenizer, self.template, max_length=MIN_MAX_LENGTH, max_positions=None)
+        short, long = (encoder.encode([("a", text)]).pairs for text in ("b", "b c d"))
+        try:
+            run(short)
+            run(long)
+            if self.backend.pairs_per_batch != 1:
+                run([*long, *long])
+        except RerankError:
+            raise
+        except Exception as error:  # each engine has its own for shapes that do not fit
+            raise UnsupportedModelError(
+                f"'{name}' is loaded but cannot score a pair: {error}. A file exported to ONNX needs dynamic axes for "
+                "batch and sequence."
+            ) from error

@@ -1,0 +1,71 @@
+"""Everything about a model, resolved once from a user's options."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from rerank_plugins.backends import choose_backend
+from rerank_plugins.backends.base import Backend, ModelFolder, Placement
+from rerank_plugins.errors import ModelNotFoundError
+from rerank_plugins.models.declared import DeclaredConfig, read_declared
+from rerank_plugins.models.source import Source, find_source
+from rerank_plugins.options import RerankConfig
+
+# Files that decide how a text becomes token ids and a number becomes a score, beside the weights.
+_CONFIGURATION = (".json", ".txt", ".model", ".jinja", ".py")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What a model is, and how it is run.
+
+    Attributes:
+        folder: Its files.
+        declared: What the files declare.
+        backend: What runs it.
+        placement: Where.
+    """
+
+    folder: ModelFolder
+    declared: DeclaredConfig
+    backend: type[Backend]
+    placement: Placement
+
+    @property
+    def files(self) -> list[Path]:
+        """All files that decide a score: weights, configuration, tokenizer, and code that may run."""
+        path = self.folder.path
+        side = (file for file in path.iterdir() if file.suffix in _CONFIGURATION and file.is_file())
+        return sorted({*side, *(path / name for name in self.folder.weights)})
+
+
+def resolve(config: RerankConfig) -> ModelSpec:
+    """Find a model's files, choose what runs them, and read what they declare. Loads nothing.
+
+    Raises:
+        InvalidValueError: If an option has no meaning for the model, or the device is not available.
+        ModelNotFoundError: If the model, or a file of it, is missing or cannot be reached.
+        UnsupportedModelError: If it declares something other than one relevance score.
+    """
+    source = find_source(config)
+    backend = choose_backend(source.files, config)
+    if backend is None:
+        raise _nothing_to_load(source)
+    weights = tuple(backend.choose_weights(source.files, config))
+    placement = backend.place(config)  # Before a download of gigabytes: a wrong device is an error now.
+    path = source.fetch(weights)
+    folder = ModelFolder(source.name, path, weights, config.trust_remote_code)
+    return ModelSpec(folder, read_declared(source.name, path), backend, placement)
+
+
+def _nothing_to_load(source: Source) -> ModelNotFoundError:
+    return ModelNotFoundError(
+        f"'{source.name}' has neither .onnx nor .safetensors weights (its files: {_shown(source.files)}). If a "
+        "download was interrupted, load it once with a network. Pickled weights (.bin) can run code and are not read: "
+        "convert them with transformers (save_pretrained), or choose a revision= that has safetensors."
+    )
+
+
+def _shown(files: Collection[str]) -> str:
+    names = sorted(files)
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") or "none"

@@ -1,0 +1,121 @@
+"""Who is served next, and with which batch: fair queueing over the pairs of all callers. No threads in here."""
+
+from dataclasses import dataclass
+
+from rerank_plugins.errors import OverloadedError
+from rerank_plugins.scheduling.request import Request
+
+# A pair in a batch: its request, and its place among the request's pairs.
+Slot = tuple[Request, int]
+Batch = list[Slot]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """What a backend wants of its batches.
+
+    Attributes:
+        workers: How many batches it scores at once.
+        pairs_per_batch: Pairs that a batch may hold; None: no limit beside the callers' token budgets.
+        pass_tokens: Tokens of padding that cost less than one more forward pass.
+    """
+
+    workers: int
+    pairs_per_batch: int | None
+    pass_tokens: int
+
+
+class FairQueue:
+    """The waiting pairs of all callers.
+
+    The caller that was served the fewest tokens comes next, so 1,000 documents do not hold up 5. A caller that arrives
+    later starts at the virtual time that the others have reached on average: it neither gets every turn to catch up,
+    nor do many newcomers keep somebody waiting for ever (fair queueing: Demers, Keshav and Shenker, SIGCOMM 1989).
+    A batch starts with that caller's longest pair and is filled with pairs of similar length, its own first.
+
+    Args:
+        limits: What the backend wants of its batches.
+    """
+
+    def __init__(self, limits: BatchLimits) -> None:
+        self._limits = limits
+        self._requests: list[Request] = []
+        # Tokens that a caller would have been served that had been here from the start.
+        self._virtual_time = 0.0
+        # Tokens of a batch that the device's memory is known to hold; None until it ran out.
+        self._memory_budget: int | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._requests)
+
+    @property
+    def waiting(self) -> int:
+        """Pairs of all callers that no batch has taken."""
+        return sum(request.waiting for request in self._requests)
+
+    def add(self, request: Request, *, max_queue: int) -> None:
+        """Queue a request.
+
+        Args:
+            request: The request; it has one pair or more.
+            max_queue: Pairs that may wait, these included. A request is always accepted when nobody waits.
+
+        Raises:
+            OverloadedError: If the queue is full.
+        """
+        waiting = self.waiting
+        if waiting and waiting + len(request.pairs) > max_queue:
+            raise OverloadedError(
+                f"The queue is full: {waiting} pairs are waiting, and {len(request.pairs)} more would exceed max_queue="
+                f"{max_queue}. Try again later, or raise max_queue."
+            )
+        request.turn.virtual_start = self._virtual_time
+        self._requests.append(request)
+
+    def remove(self, request: Request) -> None:
+        """Drop what waits of a request."""
+        request.drop()
+        if request in self._requests:
+            self._requests.remove(request)
+
+    def remove_all(self) -> list[Request]:
+        """Drop everything that waits, and return whose it was."""
+        dropped = self._requests
+        for request in dropped:
+            request.drop()
+        self._requests = []
+        return dropped
+
+    def remember_memory(self, tokens: int) -> None:
+        """Keep batches at `tokens` or below from now on, because the device's memory could not hold more."""
+        self._memory_budget = min(tokens, self._memory_budget or tokens)
+
+    def take_batch(self, *, idle: int) -> Batch:
+        """Take the next batch.
+
+        Args:
+            idle: Workers without a batch, the one that asks included: none takes more than its share of what waits,
+                so that all of them finish together.
+        """
+        by_priority = sorted(self._requests, key=lambda request: request.turn.priority)
+        lead = by_priority[0]
+        width, budget = lead.longest, self._budget(lead)
+        room = max(1, min(budget // width, -(-self.waiting // idle)))
+        if self._limits.pairs_per_batch is not None:
+            room = min(room, self._limits.pairs_per_batch)
+        batch: Batch = []
+        spare = self._limits.pass_tokens
+        for request in by_priority:
+            if len(batch) == room:
+                break
+            if request is lead or self._budget(request) >= budget:
+                taken = request.take(width, room - len(batch), spare=spare)
+                spare -= sum(width - request.length(place) for place in taken)
+                batch.extend((request, place) for place in taken)
+        self._virtual_time += sum(request.length(place) for request, place in batch) / len(by_priority)
+        self._requests = [request for request in self._requests if request.waiting]
+        return batch
+
+    def _budget(self, request: Request) -> int:
+        own = request.max_batch_tokens
+        return own if self._memory_budget is None else min(own, self._memory_budget)

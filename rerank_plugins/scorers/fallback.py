@@ -1,0 +1,85 @@
+"""Let another scorer answer what the first one cannot."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from rerank_plugins.errors import OutOfMemoryError, RerankError
+from rerank_plugins.forks import reset_after_fork
+from rerank_plugins.scorers.base import Scorer
+from rerank_plugins.scores import QueryDocuments, Scored, ScoreScale
+
+
+class FallbackScorer:
+    """A `Scorer` that asks a second one where the first one fails, and says so in what it returns.
+
+    Args:
+        scorer: The first one.
+        make_fallback: Makes the second one, when it is first needed.
+        on: The errors after which the second one is asked; others go to the caller.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        make_fallback: Callable[[], Scorer],
+        *,
+        on: tuple[type[RerankError], ...] = (OutOfMemoryError,),
+    ) -> None:
+        self._scorer, self._make_fallback, self._on = scorer, make_fallback, on
+        self._fallback: Scorer | None = None
+        self._renew_lock()
+        reset_after_fork(self, FallbackScorer._renew_lock)
+
+    @property
+    def name(self) -> str:
+        """The first scorer's name."""
+        return self._scorer.name
+
+    @property
+    def scale(self) -> ScoreScale:
+        """The first scorer's scale."""
+        return self._scorer.scale
+
+    @property
+    def fingerprint(self) -> None:
+        """None: the two may score differently."""
+        return
+
+    def score(self, lists: Sequence[QueryDocuments], *, deadline: float | None = None) -> list[Scored]:
+        """See `Scorer.score`."""
+        try:
+            return self._scorer.score(lists, deadline=deadline)
+        except self._on as error:
+            reason = str(error)
+        # Outside of the except: inside, the error's traceback would keep alive what ran out of memory.
+        return _marked(self._other().score(lists, deadline=deadline), reason)
+
+    async def ascore(self, lists: Sequence[QueryDocuments], *, deadline: float | None = None) -> list[Scored]:
+        """See `Scorer.ascore`."""
+        try:
+            return await self._scorer.ascore(lists, deadline=deadline)
+        except self._on as error:
+            reason = str(error)
+        other = await asyncio.to_thread(self._other)
+        return _marked(await other.ascore(lists, deadline=deadline), reason)
+
+    def close(self) -> None:
+        """Close both."""
+        self._scorer.close()
+        if self._fallback is not None:
+            self._fallback.close()
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
+
+    def _other(self) -> Scorer:
+        with self._lock:
+            if self._fallback is None:
+                self._fallback = self._make_fallback()
+            return self._fallback
+
+
+def _marked(lists: list[Scored], reason: str) -> list[Scored]:
+    return [replace(each, fallback=reason) for each in lists]
