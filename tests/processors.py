@@ -1,6 +1,6 @@
 """What the embedded model's answers may differ by between processors, for tests that compare to numbers.
 
-Its int8 kernels round differently with VNNI, AVX2 or SSE4.1: `python benchmarks/processors.py` measures it.
+Its int8 kernels for VNNI and for AVX2 round differently: `python benchmarks/processors.py` measures it.
 """
 
 # The largest difference of a logit that was measured.

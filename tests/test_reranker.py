@@ -156,7 +156,6 @@ async def test_async_keeps_the_model_off_the_event_loop(open_reranker: OpenReran
         await assert_models_run_elsewhere(lambda texts: reranker.ascore([(QUERY, text) for text in texts]))
 
 
-@pytest.mark.xfail(reason="arank and ascore validate their input on the event loop's thread")
 @pytest.mark.parametrize("method", ["arank", "ascore"])
 async def test_many_long_documents_do_not_block_the_event_loop(open_reranker: OpenReranker, method: str) -> None:
     with open_reranker("bert-onnx", max_length=16) as reranker:

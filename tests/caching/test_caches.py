@@ -15,10 +15,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from rerank_plugins import InvalidValueError
+from rerank_plugins.caching import ScoreCache, open_cache
 from rerank_plugins.caching.base import KeyMaker
 from rerank_plugins.caching.memory import BYTES_A_SCORE, MemoryCache
 from rerank_plugins.caching.redis import RedisCache
-from rerank_plugins.scores import DocumentScore, ScoreCache, open_cache
+from rerank_plugins.scores import DocumentScore
 from tests.waiting import SECONDS, until
 
 SCORES = {
@@ -167,7 +168,7 @@ def test_redis_that_is_killed_and_comes_back(tmp_path: Path, caplog: pytest.LogC
     assert cache.get_many(list(SCORES)) == [None, None]
     cache.set_many(SCORES)
     assert cache.failures == 2
-    assert "Redis did not answer (ConnectionError); scoring goes on without it." in caplog.text
+    assert "Redis did not answer (ConnectionError); scoring continues without the cache." in caplog.text
     server.start()
     cache.set_many(SCORES)
     assert cache.get_many(list(SCORES)) == list(SCORES.values())
