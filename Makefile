@@ -31,7 +31,7 @@ test: $(READY)  ## Run the unit and contract tests (minutes)
 test-all: test  ## Run those, and the tests that are slow or need redis-server, Chromium or a package index
 	$(BIN)/python -m pytest -m '($(MORE)) and not (hub or gpu)'
 
-# torch stays at the version of constraints.txt: earlier ones come with gigabytes of CUDA libraries.
+# Warnings are no errors there: old libraries warn of one another. torch stays at the version of constraints.txt: earlier ones come with gigabytes of CUDA libraries.
 .floors/.ready: $(READY) pyproject.toml constraints.txt
 	$(PYTHON) -m venv .floors
 	grep '^torch==' constraints.txt > .floors/torch.txt
@@ -49,7 +49,7 @@ test-loaded: $(READY)  ## Run `make test` beside two busy processes
 
 .PHONY: test-floors
 test-floors: .floors/.ready  ## Run the same tests with the lowest versions that pyproject.toml allows
-	OMP_NUM_THREADS=1 .floors/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not ($(MORE) or hub or gpu)'
+	OMP_NUM_THREADS=1 .floors/bin/python -m pytest -W default -n auto --maxprocesses 4 --dist loadfile -m 'not ($(MORE) or hub or gpu)'
 
 .PHONY: coverage
 coverage: $(READY)  ## Measure the branch coverage of all tests
