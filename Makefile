@@ -31,7 +31,8 @@ test: $(READY)  ## Run the unit and contract tests (minutes)
 test-all: test  ## Run those, and the tests that are slow or need redis-server, Chromium or a package index
 	$(BIN)/python -m pytest -m '($(MORE)) and not (hub or gpu)'
 
-# Warnings are no errors there: old libraries warn of one another. torch stays at the version of constraints.txt: earlier ones come with gigabytes of CUDA libraries.
+# torch stays at the version of constraints.txt: earlier ones come with gigabytes of CUDA libraries. Warnings are not
+# errors here (-W default): old libraries warn about each other.
 .floors/.ready: $(READY) pyproject.toml constraints.txt
 	$(PYTHON) -m venv .floors
 	grep '^torch==' constraints.txt > .floors/torch.txt
