@@ -31,15 +31,17 @@ test: $(READY)  ## Run the unit and contract tests (minutes)
 test-all: test  ## Run those, and the tests that are slow or need redis-server, Chromium or a package index
 	$(BIN)/python -m pytest -m '($(MORE)) and not (hub or gpu)'
 
-# torch stays at the version of constraints.txt: earlier ones come with gigabytes of CUDA libraries. Warnings are not
-# errors here (-W default): old libraries warn about each other.
+# torch stays at the version of constraints.txt: earlier ones come with gigabytes of CUDA libraries. Later
+# releases of pyarrow, which only the training needs, refuse numpy 1. Old libraries warn about each other: -W default.
 .floors/.ready: $(READY) pyproject.toml constraints.txt
 	$(PYTHON) -m venv .floors
-	grep '^torch==' constraints.txt > .floors/torch.txt
+	grep '^torch==' constraints.txt > .floors/overrides.txt
+	echo 'pyarrow==21.0.0' >> .floors/overrides.txt
 	$(BIN)/python -m uv pip compile --quiet --python .floors/bin/python --resolution lowest-direct --only-binary :all: \
-		--extra dev --override .floors/torch.txt --output-file .floors/all.txt pyproject.toml
+		--extra dev --override .floors/overrides.txt --output-file .floors/all.txt pyproject.toml
 	grep -vE '^(nvidia|triton|cuda)' .floors/all.txt > .floors/requirements.txt
-	.floors/bin/python -m pip install --quiet --disable-pip-version-check -r .floors/requirements.txt
+	.floors/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	.floors/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r .floors/requirements.txt
 	.floors/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	touch $@
 
