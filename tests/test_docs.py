@@ -71,6 +71,7 @@ class Sources(HTMLParser):
             self.found.append(values.get("href") or "")
 
 
+@pytest.mark.slow
 def test_the_site_is_made_without_a_warning_and_fetches_nothing_from_elsewhere(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import shutil
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ from rerank_plugins.backends.base import Inputs, Placement, RawScores
 from rerank_plugins.caching.memory import MemoryCache
 from rerank_plugins.scores import DocumentScore
 from tests.texts import DOCUMENTS, QUERY, mixed_lengths
+from tests.waiting import SECONDS, until
 
 OpenReranker = Callable[..., Reranker]
 FP32, INT8 = 1e-4, 0.02
@@ -118,17 +118,13 @@ class TestSameScores:
         lists = [mixed_lengths(6, seed=seed) for seed in range(32)]
         with open_reranker("bert-onnx") as reranker:
             alone = [logits(reranker.rank(QUERY, documents)) for documents in lists]
-            end = time.monotonic() + float(os.environ.get("RERANK_TEST_SECONDS", "3"))
 
-            def ask(place: int) -> int:
-                asked = 0
-                while time.monotonic() < end:
+            def ask(place: int) -> None:
+                for _ in range(int(os.environ.get("RERANK_TEST_ROUNDS", "20"))):
                     assert logits(reranker.rank(QUERY, lists[place])) == pytest.approx(alone[place], abs=FP32)
-                    asked += 1
-                return asked
 
             with ThreadPoolExecutor(32) as threads:
-                assert min(threads.map(ask, range(32))) > 0
+                list(threads.map(ask, range(32)))
 
 
 async def _gather(reranker: Reranker, lists: list[list[str]]) -> list[list[RankResult]]:
@@ -255,25 +251,23 @@ class TestTrouble:
         assert len(bert.rank(QUERY, DOCUMENTS)) == len(DOCUMENTS)
 
     async def test_a_call_that_takes_too_long_gives_up(self, open_reranker: OpenReranker) -> None:
-        with open_reranker("bert", timeout=0.2) as reranker:
-            expected = reranker.rank(QUERY, DOCUMENTS)
+        with open_reranker("bert", timeout=0.2) as hasty, open_reranker("bert") as patient:
+            expected = patient.rank(QUERY, DOCUMENTS)
             released = threading.Event()
-            real = reranker._loaded.backend.forward
+            real = hasty._loaded.backend.forward
 
             def hang(batch: Inputs) -> RawScores:
-                released.wait(10)
+                assert released.wait(SECONDS)
                 return real(batch)
 
-            with forward(reranker, hang):
-                for _ in range(2):
-                    start = time.perf_counter()
+            with forward(hasty, hang):
+                for _ in range(2):  # They give up while the model hangs: it is not let go before.
                     with pytest.raises(DeadlineExceededError, match=r"7 pairs were not scored within timeout=0\.2"):
-                        reranker.rank(QUERY, DOCUMENTS)
-                    with pytest.raises(TimeoutError):
-                        await reranker.arank(QUERY, DOCUMENTS)
-                    assert time.perf_counter() - start < 2
+                        hasty.rank(QUERY, DOCUMENTS)
+                    with pytest.raises(DeadlineExceededError, match="7 pairs were not scored"):
+                        await hasty.arank(QUERY, DOCUMENTS)
                 released.set()
-            assert reranker.rank(QUERY, DOCUMENTS) == expected
+            assert patient.rank(QUERY, DOCUMENTS) == expected
 
     async def test_a_full_queue_refuses_at_once(self, open_reranker: OpenReranker) -> None:
         with open_reranker("bert", max_queue=20) as reranker:
@@ -282,15 +276,14 @@ class TestTrouble:
 
             def wait(batch: Inputs) -> RawScores:
                 begun.set()
-                released.wait(10)
+                assert released.wait(SECONDS)
                 return real(batch)
 
             with forward(reranker, wait):
                 first = asyncio.create_task(reranker.arank(QUERY, DOCUMENTS[:1]))
-                await asyncio.to_thread(begun.wait, 10)
+                await asyncio.to_thread(begun.wait, SECONDS)
                 second = asyncio.create_task(reranker.arank(QUERY, mixed_lengths(15)))
-                while reranker._loaded.scheduler._waiting < 15:  # noqa: ASYNC110 - nobody tells
-                    await asyncio.sleep(0.001)
+                await asyncio.to_thread(until, lambda: reranker._loaded.scheduler.waiting >= 15)
                 with pytest.raises(OverloadedError, match="15 pairs wait to be scored, and 7 more are over"):
                     reranker.rank(QUERY, DOCUMENTS)
                 released.set()
@@ -299,14 +292,13 @@ class TestTrouble:
     async def test_a_cancelled_callers_pairs_leave_the_queue(self, open_reranker: OpenReranker) -> None:
         with open_reranker("bert-onnx") as reranker:
             released = threading.Event()
-            with forward(reranker, lambda batch: (released.wait(10), np.zeros(len(batch["input_ids"])))[1]):
+            with forward(reranker, lambda batch: (released.wait(SECONDS), np.zeros(len(batch["input_ids"])))[1]):
                 task = asyncio.create_task(reranker.arank(QUERY, mixed_lengths(500)))
-                while reranker._loaded.scheduler._waiting < 400:  # noqa: ASYNC110 - nobody tells
-                    await asyncio.sleep(0.001)
+                await asyncio.to_thread(until, lambda: reranker._loaded.scheduler.waiting >= 400)
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
-                assert reranker._loaded.scheduler._waiting == 0
+                assert reranker._loaded.scheduler.waiting == 0
                 released.set()
             assert len(await reranker.arank(QUERY, DOCUMENTS)) == len(DOCUMENTS)
 
@@ -400,8 +392,8 @@ def _in_a_child(reranker: Reranker) -> Any:
 
     child = context.Process(target=work)
     child.start()
-    assert receiver.poll(20), "the child hangs"
+    assert receiver.poll(SECONDS), "the child hangs"
     answer = receiver.recv()
-    child.join(10)
+    child.join(SECONDS)
     assert child.exitcode == 0
     return answer

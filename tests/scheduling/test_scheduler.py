@@ -1,7 +1,6 @@
 """Callers share batches, take turns, and get their own logits whatever happens to the others."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
@@ -16,8 +15,8 @@ from rerank_plugins.scheduling.queue import BatchLimits
 from rerank_plugins.scheduling.request import Request
 from rerank_plugins.scheduling.scheduler import Scheduler
 from rerank_plugins.text.pairs import EncodedPair
+from tests.waiting import SECONDS
 
-SECONDS = 10.0
 MANY = 10**6
 
 
@@ -167,14 +166,16 @@ def test_a_long_list_does_not_hold_up_a_short_one(start: Callable[..., Scheduler
 
 
 def test_a_caller_is_answered_before_the_others_are_done(start: Callable[..., Scheduler]) -> None:
-    def slowly(pairs: Sequence[EncodedPair]) -> RawScores:
-        time.sleep(0.02)
-        return numbers(pairs)
-
-    scheduler = start(Engine(slowly))
+    engine = Engine()
+    scheduler = start(engine)
+    engine.hold(scheduler)
+    answered: list[str] = []
     requests = [submit(scheduler, [pair(number, 100) for number in range(count)]) for count in (50, 2)]
-    wait([requests[1].answer.done], SECONDS)
-    assert not requests[0].answer.done.done()
+    for name, request in zip(("long", "short"), requests, strict=True):
+        request.answer.done.add_done_callback(lambda _, name=name: answered.append(name))
+    engine.gate.set()
+    wait([request.answer.done for request in requests], SECONDS)
+    assert answered == ["short", "long"]
 
 
 def test_one_who_comes_late_does_not_get_all_turns_to_catch_up(start: Callable[..., Scheduler]) -> None:

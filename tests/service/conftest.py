@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from rerank_plugins import RerankConfig
 from rerank_plugins.options import ServiceSettings
 from rerank_plugins.service.app import create_app
 from rerank_plugins.service.engine import Ranker
+from tests.waiting import SECONDS, until
 
 Start = Callable[..., "Service"]
 
@@ -34,10 +34,10 @@ class Service:
     app: FastAPI
 
     def post(self, path: str, body: object, **headers: str) -> httpx.Response:
-        return httpx.post(self.url + path, json=body, headers=headers, timeout=60)
+        return httpx.post(self.url + path, json=body, headers=headers, timeout=SECONDS)
 
     def get(self, path: str, **headers: str) -> httpx.Response:
-        return httpx.get(self.url + path, headers=headers, timeout=60)
+        return httpx.get(self.url + path, headers=headers, timeout=SECONDS)
 
 
 @contextmanager
@@ -53,12 +53,11 @@ def running(
         thread.start()
         service = Service(f"http://127.0.0.1:{listener.getsockname()[1]}", app)
         try:
-            while not server.started:
-                time.sleep(0.01)
+            until(lambda: server.started)
             yield service
         finally:
             server.should_exit = True
-            thread.join(30)
+            thread.join(SECONDS)
 
 
 @pytest.fixture

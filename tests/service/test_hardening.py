@@ -7,6 +7,7 @@ import pytest
 
 from rerank_plugins.options.service import ServiceSettings
 from tests.service.conftest import Service, Start
+from tests.waiting import SECONDS
 
 PATHS = ("/rerank", "/v1/rerank", "/v2/rerank")
 SECRET = "correct-horse-battery"
@@ -47,7 +48,9 @@ def still_alive(service: Service) -> object:
     ],
 )  # fmt: skip
 def test_bad_bodies(service: Service, path: str, content: bytes) -> None:
-    answer = httpx.post(service.url + path, content=content, headers={"Content-Type": "application/json"}, timeout=60)
+    answer = httpx.post(
+        service.url + path, content=content, headers={"Content-Type": "application/json"}, timeout=SECONDS
+    )
     assert 400 <= answer.status_code < 500, answer.text
     assert message_of(answer)
     assert len(answer.text) < 500  # it does not send back what it was sent
@@ -84,7 +87,9 @@ def test_a_body_is_counted_as_it_is_read(start: Start) -> None:
             yield b"x" * 10_000
 
     try:
-        answer = httpx.post(service.url + "/rerank", content=pieces(), headers={"Content-Type": "application/json"})
+        answer = httpx.post(
+            service.url + "/rerank", content=pieces(), headers={"Content-Type": "application/json"}, timeout=SECONDS
+        )
         assert answer.status_code == 413
     except httpx.TransportError:  # The connection is closed while this still sends.
         pass
@@ -96,7 +101,9 @@ def test_keys(start: Start) -> None:
     body = {"query": "who", "documents": ["a"]}
     for wrong in ("", SECRET, f"Bearer {SECRET}x", f"Bearer {SECRET[:-1]}", f"Basic {SECRET}", "Bearer", "Bearer é"):
         for path in PATHS:
-            answer = httpx.post(service.url + path, json=body, headers={"Authorization": wrong.encode()})
+            answer = httpx.post(
+                service.url + path, json=body, headers={"Authorization": wrong.encode()}, timeout=SECONDS
+            )
             assert (answer.status_code, "Bearer KEY" in message_of(answer)) == (401, True)
     refused = service.post("/rerank", body)
     assert refused.headers["WWW-Authenticate"] == "Bearer"
@@ -136,8 +143,11 @@ def test_settings_do_not_show_keys() -> None:
 def test_pages_of_other_origins_come_in_only_where_they_are_named(start: Start) -> None:
     asked = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
     closed, opened = start(), start(cors_origins="https://example.org")
-    assert "access-control-allow-origin" not in httpx.options(closed.url + "/rerank", headers=asked).headers
-    answer = httpx.options(opened.url + "/rerank", headers=asked)
+    assert (
+        "access-control-allow-origin"
+        not in httpx.options(closed.url + "/rerank", headers=asked, timeout=SECONDS).headers
+    )
+    answer = httpx.options(opened.url + "/rerank", headers=asked, timeout=SECONDS)
     assert answer.headers["access-control-allow-origin"] == "https://example.org"
 
 
@@ -169,13 +179,15 @@ def test_unknown_places_and_methods(service: Service) -> None:
     ],
 )
 def test_errors_say_what_was_wrong(service: Service, content: bytes, status: int, words: str) -> None:
-    answer = httpx.post(service.url + "/v2/rerank", content=content, headers={"Content-Type": "application/json"})
+    answer = httpx.post(
+        service.url + "/v2/rerank", content=content, headers={"Content-Type": "application/json"}, timeout=SECONDS
+    )
     assert (answer.status_code, words in message_of(answer)) == (status, True), answer.text
 
 
 def test_a_body_that_is_not_declared_as_json(service: Service) -> None:
     for path in PATHS:
-        answer = httpx.post(service.url + path, content=b'{"query": "who", "documents": ["a"]}')
+        answer = httpx.post(service.url + path, content=b'{"query": "who", "documents": ["a"]}', timeout=SECONDS)
         assert (answer.status_code, "Content-Type: application/json" in message_of(answer)) == (400, True)
 
 

@@ -11,9 +11,13 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from rerank_plugins import RerankConfig
 from rerank_plugins.options.service import ServiceSettings
 from tests.service.conftest import Service, Start, running
+from tests.waiting import SECONDS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium on the path")
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium on the path")]
+
+
+expect.set_options(timeout=1000 * SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +32,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """A page that fails the test where it writes an error to its console, or asks another host for anything."""
     context = browser.new_context(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
+    context.set_default_timeout(1000 * SECONDS)
     opened = context.new_page()
     complaints: list[str] = []
     opened.on("pageerror", lambda error: complaints.append(str(error)))

@@ -5,16 +5,16 @@ import json
 import os
 import queue
 import re
+import shutil
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -31,8 +31,12 @@ from rerank_plugins.service.refusals import STATUS, status_of
 from rerank_plugins.wire.paths import FORMATS
 from tests.service.conftest import Service, Start
 from tests.service.fakes import FakeRanker
+from tests.waiting import SECONDS, until
+
+get, post = (partial(method, timeout=SECONDS) for method in (httpx.get, httpx.post))
 
 BODY = {"query": "who", "documents": ["hamlet", "bread"]}
+HEADERS = b"POST /rerank HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
 
 class Gate:
@@ -59,8 +63,13 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 
 
 def ready(service: Service) -> None:
-    while service.get("/ready").status_code != 200:
-        time.sleep(0.01)
+    until(lambda: service.get("/ready").status_code == 200)
+
+
+def connection(url: str) -> socket.socket:
+    """A connection to a service, for a caller who breaks off or sends half of a request."""
+    host, port = url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=SECONDS)
 
 
 def test_requests_wait_for_the_model(start: Start, gate: Gate) -> None:
@@ -70,10 +79,10 @@ def test_requests_wait_for_the_model(start: Start, gate: Gate) -> None:
     answers: queue.Queue[httpx.Response] = queue.Queue()
     asking = threading.Thread(target=lambda: answers.put(service.post("/rerank", BODY)))
     asking.start()
-    time.sleep(0.2)
+    until(lambda: service.app.state.context.engine.in_flight)
     assert answers.empty()
     gate.open.set()
-    assert answers.get(timeout=30).status_code == 200
+    assert answers.get(timeout=SECONDS).status_code == 200
     assert service.get("/ready").json() == {"status": "ready"}
     asking.join()
 
@@ -124,14 +133,13 @@ def test_a_full_queue_refuses_at_once(start: Start, gate: Gate, model_folder: Ca
     many = {"query": "who", "documents": [f"bread {place}" for place in range(10)]}
     asking = threading.Thread(target=lambda: answers.put(service.post("/rerank", many)))
     asking.start()
-    assert gate.entered.acquire(timeout=30)
-    begun = time.monotonic()
+    assert gate.entered.acquire(timeout=SECONDS)
     refused = service.post("/rerank", {"query": "what", "texts": ["a", "b", "c"]})
-    assert time.monotonic() - begun < 5
+    assert answers.empty(), "refused while the others still wait"
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
     assert refused.json()["error_type"] == "Overloaded"
     gate.open.set()
-    assert answers.get(timeout=30).status_code == 200
+    assert answers.get(timeout=SECONDS).status_code == 200
     asking.join()
 
 
@@ -140,39 +148,35 @@ def test_a_caller_who_hangs_up_frees_the_place(start: Start, gate: Gate, model_f
     service = start(config=RerankConfig(model=str(model_folder("bert-onnx")), num_threads=1, max_queue=10))
     ready(service)
     gate.open.clear()
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(service.url + "/rerank", json=BODY | {"documents": [f"bread {n}" for n in range(10)]}, timeout=0.3)
+    while gate.entered.acquire(blocking=False):
+        pass
     admission = service.app.state.context.admission
-    deadline = time.monotonic() + 10
-    while admission.in_flight and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert admission.in_flight == 0
+    body = json.dumps(BODY | {"documents": [f"bread {n}" for n in range(10)]}).encode()
+    with connection(service.url) as caller:
+        caller.sendall(HEADERS + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        assert gate.entered.acquire(timeout=SECONDS)
+        assert admission.in_flight == 1
+    until(lambda: not admission.in_flight)
     gate.open.set()
     assert service.post("/rerank", BODY | {"documents": ["a"] * 10}).status_code == 200
 
 
-async def test_health_answers_while_the_model_is_busy(service: Service) -> None:
+async def test_health_answers_while_the_model_is_busy(start: Start, gate: Gate) -> None:
+    gate.open.set()
+    service = start()
+    ready(service)
+    gate.open.clear()
     documents = [f"Passage {place} says that bread is baked and Hamlet was written. " * 3 for place in range(50)]
-    stop = False
-
-    async def rerank(client: httpx.AsyncClient, caller: int) -> None:
-        while not stop:
-            body = {"query": f"who wrote hamlet {caller}", "documents": documents}
-            assert (await client.post("/rerank", json=body)).status_code == 200
-
-    seconds = []
-    async with httpx.AsyncClient(base_url=service.url, timeout=120) as client:
-        callers = [asyncio.create_task(rerank(client, caller)) for caller in range(32)]
-        await asyncio.sleep(0.5)
-        async with httpx.AsyncClient(base_url=service.url, timeout=30) as other:
-            for _ in range(60):
-                begun = time.perf_counter()
-                assert (await other.get("/health")).status_code == 200
-                seconds.append(time.perf_counter() - begun)
-                await asyncio.sleep(0.02)
-        stop = True
-        await asyncio.gather(*callers)
-    assert statistics.quantiles(seconds, n=20)[-1] < 0.5  # the goal of 50 ms is measured by the benchmark
+    async with httpx.AsyncClient(base_url=service.url, timeout=SECONDS) as client:
+        callers = [
+            asyncio.create_task(client.post("/rerank", json={"query": f"who wrote {caller}", "documents": documents}))
+            for caller in range(32)
+        ]
+        await asyncio.to_thread(until, lambda: service.app.state.context.engine.in_flight == len(callers))
+        assert (await client.get("/health")).status_code == 200
+        assert not any(caller.done() for caller in callers)
+        gate.open.set()
+        assert {answer.status_code for answer in await asyncio.gather(*callers)} == {200}
 
 
 @contextmanager
@@ -199,30 +203,27 @@ def command(*arguments: object, **environment: str) -> Iterator["tuple[subproces
             stream.close()
 
 
+@pytest.mark.slow
 def test_sigterm_answers_what_was_accepted_and_refuses_the_rest() -> None:
     with command() as (process, url):
-        while httpx.get(f"{url}/ready").status_code != 200:
-            time.sleep(0.05)
+        until(lambda: get(f"{url}/ready").status_code == 200)
         documents = [f"Passage {place} says that bread is baked. " * 20 for place in range(400)]
         answers: queue.Queue[httpx.Response] = queue.Queue()
         asking = threading.Thread(
-            target=lambda: answers.put(
-                httpx.post(f"{url}/rerank", json={"query": "who", "documents": documents}, timeout=120)
-            )
+            target=lambda: answers.put(post(f"{url}/rerank", json={"query": "who", "documents": documents}))
         )
         asking.start()
-        while "rerank_in_flight 1.0" not in httpx.get(f"{url}/metrics").text:
-            time.sleep(0.01)
+        until(lambda: "rerank_in_flight 1.0" in get(f"{url}/metrics").text)
         process.send_signal(signal.SIGTERM)
-        refused = httpx.post(f"{url}/rerank", json=BODY)
+        refused = post(f"{url}/rerank", json=BODY)
         while refused.status_code == 200:  # the signal was not there yet
-            refused = httpx.post(f"{url}/rerank", json=BODY)
+            refused = post(f"{url}/rerank", json=BODY)
         assert (refused.status_code, "shutting down" in refused.json()["error"]) == (503, True)
-        assert httpx.get(f"{url}/ready").json() == {"status": "draining"}
-        assert httpx.get(f"{url}/health").status_code == 200
-        answer = answers.get(timeout=120)
+        assert get(f"{url}/ready").json() == {"status": "draining"}
+        assert get(f"{url}/health").status_code == 200
+        answer = answers.get(timeout=SECONDS)
         assert (answer.status_code, len(answer.json()["results"])) == (200, 400)
-        assert process.wait(30) == -signal.SIGTERM
+        assert process.wait(SECONDS) == -signal.SIGTERM
         asking.join()
 
 
@@ -231,7 +232,7 @@ def test_flags_and_variables_are_one(model_folder: Callable[[str], Path]) -> Non
         "--model", model_folder("bert-onnx"), "--max-documents", 7, "--api-keys", "k1,k2",
         RERANK_MAX_CHARACTERS="99", RERANK_MAX_DOCUMENTS="8", RERANK_MAX_QUEUE="77",
     ) as (_, url):  # fmt: skip
-        limits = httpx.get(f"{url}/info", headers={"Authorization": "Bearer k2"}).json()["limits"]
+        limits = get(f"{url}/info", headers={"Authorization": "Bearer k2"}).json()["limits"]
     assert (limits["max_documents"], limits["max_characters"], limits["max_queue"]) == (7, 99, 77)
 
 
@@ -298,23 +299,23 @@ def test_sigterm_does_not_wait_for_a_download(monkeypatch: pytest.MonkeyPatch) -
     listener.listen()  # a Hub that never answers
     endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with listener, command("--model", "owner/name", HF_ENDPOINT=endpoint) as (process, url):
-        assert httpx.get(f"{url}/ready").json() == {"status": "loading"}
+        assert get(f"{url}/ready").json() == {"status": "loading"}
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == -signal.SIGTERM
+        assert process.wait(SECONDS) == -signal.SIGTERM
 
 
 def test_half_a_request_does_not_keep_the_service_from_ending() -> None:
     with command(RERANK_TIMEOUT="2") as (process, url):
-        host, port = url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port))) as half:
-            headers = b"Host: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
-            half.sendall(b"POST /rerank HTTP/1.1\r\n" + headers + b"{")
-            time.sleep(0.2)
+        with connection(url) as half:
+            half.sendall(HEADERS + b"Content-Length: 9\r\nExpect: 100-continue\r\n\r\n")
+            assert b" 100 " in half.recv(1000), "the service waits for the body now"
+            half.sendall(b"{")
             process.send_signal(signal.SIGTERM)
             assert b" 408 " in half.recv(1000)
-        assert process.wait(20) == -signal.SIGTERM
+        assert process.wait(SECONDS) == -signal.SIGTERM
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_readmes_curl() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     (lines,) = re.findall(r"^(curl .*?\n.*?)\n```", readme, re.DOTALL | re.MULTILINE)
@@ -327,8 +328,8 @@ def test_the_readmes_curl() -> None:
 def test_the_log_has_texts_only_where_they_are_asked_for() -> None:
     for flags, expected in (((), False), (("--log-texts",), True)):
         with command(*flags) as (process, url):
-            httpx.post(f"{url}/rerank", json={"query": "a secret question", "documents": ["a secret text"]})
-            httpx.post(f"{url}/rerank", json={"query": "a secret question", "documents": ["a secret text", 3]})
+            post(f"{url}/rerank", json={"query": "a secret question", "documents": ["a secret text"]})
+            post(f"{url}/rerank", json={"query": "a secret question", "documents": ["a secret text", 3]})
             process.send_signal(signal.SIGTERM)
             assert process.stderr is not None
             log = process.stderr.read()
@@ -347,7 +348,7 @@ def test_a_wrong_setting_ends_with_one_line() -> None:
 
 def test_logs_are_json() -> None:
     with command() as (process, url):
-        httpx.post(f"{url}/rerank", json=BODY, headers={"X-Request-ID": "mine"})
+        post(f"{url}/rerank", json=BODY, headers={"X-Request-ID": "mine"})
         assert process.stderr is not None
         line = next(json.loads(line) for line in process.stderr if '"request"' in line)
     assert (line["request_id"], line["status"], line["documents"]) == ("mine", 200, 2)
