@@ -8,6 +8,7 @@ from pathlib import Path
 from rerank_plugins.errors import InvalidValueError, ModelNotFoundError
 from rerank_plugins.models.unusable import explain_name
 from rerank_plugins.options import ModelOptions
+from rerank_plugins.validation import describe
 
 EMBEDDED_NAME = "embedded"
 EMBEDDED_FOLDER = Path(__file__).parents[1] / "embedded"
@@ -60,9 +61,12 @@ def _local_folder(options: ModelOptions) -> Path | None:
     if options.model is None:
         return EMBEDDED_FOLDER
     model = str(options.model)
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return path.resolve()
+    try:
+        path = Path(model).expanduser()
+        if path.is_dir():
+            return path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, no such user, a null byte
+        raise ModelNotFoundError(f"model={describe(model)} cannot be a folder: {error}. Check its spelling.") from None
     if model == EMBEDDED_NAME:
         return EMBEDDED_FOLDER
     if reason := explain_name(model):

@@ -79,7 +79,7 @@ def test_requests_wait_for_the_model(start: Start, gate: Gate) -> None:
     answers: queue.Queue[httpx.Response] = queue.Queue()
     asking = threading.Thread(target=lambda: answers.put(service.post("/rerank", BODY)))
     asking.start()
-    until(lambda: service.app.state.context.engine.in_flight)
+    until(lambda: service.app.state.context.admission.in_flight)
     assert answers.empty()
     gate.open.set()
     assert answers.get(timeout=SECONDS).status_code == 200
@@ -97,7 +97,7 @@ def test_a_request_gives_up_in_time(start: Start, gate: Gate) -> None:
 def test_a_model_that_is_not_there(start: Start, tmp_path: Path) -> None:
     service = start(config=RerankConfig(model=str(tmp_path)))
     answer = service.post("/v1/rerank", BODY)
-    assert (answer.status_code, "config.json" in answer.json()["detail"]) == (503, True)
+    assert (answer.status_code, "weights" in answer.json()["detail"]) == (503, True)
     assert (service.get("/health").status_code, service.get("/health").json()) == (503, {"status": "failed"})
     assert service.get("/info").json()["status"] == "failed"
 
@@ -172,7 +172,7 @@ async def test_health_answers_while_the_model_is_busy(start: Start, gate: Gate) 
             asyncio.create_task(client.post("/rerank", json={"query": f"who wrote {caller}", "documents": documents}))
             for caller in range(32)
         ]
-        await asyncio.to_thread(until, lambda: service.app.state.context.engine.in_flight == len(callers))
+        await asyncio.to_thread(until, lambda: service.app.state.context.admission.in_flight == len(callers))
         assert (await client.get("/health")).status_code == 200
         assert not any(caller.done() for caller in callers)
         gate.open.set()
