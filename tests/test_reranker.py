@@ -6,11 +6,11 @@ import gc
 import math
 import pickle
 import threading
-import time
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from unittest.mock import patch
 
 import numpy as np
@@ -30,7 +30,7 @@ from rerank_plugins import (
 )
 from rerank_plugins.backends.base import RawScores
 from rerank_plugins.text.pairs import EncodedPair
-from tests.event_loop import watch
+from tests.event_loop import MANY, assert_documents_are_handled_elsewhere, assert_models_run_elsewhere, long_texts
 from tests.texts import DOCUMENTS, QUERY, mixed_lengths
 
 # fp32 differs in the last digits with the shape of a batch; int8 runs each pair alone.
@@ -150,12 +150,22 @@ async def test_async_gives_the_results_of_sync(reranker: Reranker) -> None:
     assert await reranker.ascore(pairs) == reranker.score(pairs)
 
 
-async def test_async_never_blocks_the_event_loop() -> None:
-    with Reranker() as reranker:
-        documents = [f"{document} number {index}" for index, document in enumerate(mixed_lengths(100))]
-        gaps, seconds = await watch(reranker.arank(QUERY, documents), every=0.005)
-    assert len(gaps) >= 5
-    assert max(gaps) < max(0.1, seconds / 3)
+async def test_async_keeps_the_model_off_the_event_loop(open_reranker: OpenReranker) -> None:
+    with open_reranker("bert-onnx", max_length=16) as reranker:
+        await assert_models_run_elsewhere(partial(reranker.arank, QUERY))
+        await assert_models_run_elsewhere(lambda texts: reranker.ascore([(QUERY, text) for text in texts]))
+
+
+@pytest.mark.xfail(reason="arank and ascore validate their input on the event loop's thread")
+@pytest.mark.parametrize("method", ["arank", "ascore"])
+async def test_many_long_documents_do_not_block_the_event_loop(open_reranker: OpenReranker, method: str) -> None:
+    with open_reranker("bert-onnx", max_length=16) as reranker:
+
+        async def ask(texts: list[str]) -> None:
+            await (reranker.arank(QUERY, texts) if method == "arank" else reranker.ascore(pairs[: len(texts)]))
+
+        pairs = [(QUERY, text) for text in long_texts(MANY)]
+        await assert_documents_are_handled_elsewhere(ask)
 
 
 def test_one_reranker_serves_several_event_loops(bert: Reranker) -> None:
@@ -169,33 +179,6 @@ def test_one_reranker_serves_several_event_loops(bert: Reranker) -> None:
     with ThreadPoolExecutor(4) as threads:
         for answer in threads.map(lambda _: asyncio.run(ask()), range(4)):
             assert logits(answer) == expected
-
-
-async def test_a_cancelled_caller_takes_its_batches_back() -> None:
-    with Reranker() as reranker:
-        documents = [f"{document} number {place}" for place, document in enumerate(mixed_lengths(2000))]
-        task = asyncio.create_task(reranker.arank(QUERY, documents))
-        while reranker._loaded.scheduler._waiting < 1000:  # noqa: ASYNC110 - a scheduler has no event to wait for
-            await asyncio.sleep(0.001)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        start = time.perf_counter()
-        assert len(await reranker.arank(QUERY, DOCUMENTS)) == len(DOCUMENTS)
-        # Two thousand pairs take seconds: they are not what this call waited for.
-        assert time.perf_counter() - start < 1.0
-
-
-async def test_many_documents_do_not_block_the_event_loop(open_reranker: OpenReranker) -> None:
-    with open_reranker("bert-onnx") as reranker:
-        documents = [f"bread {place}" for place in range(10_000)]
-        gc.collect()
-        gc.disable()  # Its pauses are as long as this process, with torch in it, is large: they are not the library's.
-        try:
-            gaps, seconds = await watch(reranker.arank(QUERY, documents), every=0.002)
-        finally:
-            gc.enable()
-    assert max(gaps) < seconds / 4
 
 
 @pytest.mark.parametrize("name", ["bert", "bert-onnx", "embedded"])
