@@ -25,7 +25,8 @@ class RerankConfig:
 
     Attributes:
         model: A folder, or a name on the Hub; None for the embedded model.
-        backend: `onnx`, `torch`, or `auto`: ONNX for a folder that holds an `.onnx` file, torch otherwise.
+        backend: `onnx`, `torch`, a `Backend` class of your own, or `auto`: ONNX for a folder that holds an `.onnx`
+            file, torch otherwise.
         device: `auto` (cuda, then mps, then cpu), or a torch device such as `cuda:1`.
         dtype: `fp32`, `fp16`, `bf16`, or `auto`: fp16 on cuda and mps, fp32 on the CPU.
         max_length: Tokens a pair may have, special tokens included; capped by the model's positions. None for what the
@@ -60,7 +61,7 @@ class RerankConfig:
     """
 
     model: str | None = None
-    backend: BackendName = "auto"
+    backend: BackendName | type = "auto"
     device: str = "auto"
     dtype: DtypeName = "auto"
     max_length: int | None = None
@@ -123,6 +124,8 @@ _TEXTS = ("model", "device", "revision", "cache_folder", "token", "onnx_file")
 
 
 def _check_choice(name: str, value: object) -> None:
+    if name == "backend" and isinstance(value, type):  # `choose_backend` says whether it is one.
+        return
     if value not in _CHOICES[name]:
         allowed = ", ".join(repr(choice) for choice in _CHOICES[name])
         raise InvalidValueError(f"{name} must be one of {allowed}, got {value!r}.")

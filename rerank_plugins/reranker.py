@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rerank_plugins.backends import backend_name
+from rerank_plugins.backends.base import Backend
 from rerank_plugins.caching import ScoreCache, open_cache
 from rerank_plugins.models.spec import resolve
 from rerank_plugins.options import ActivationName, BackendName, DtypeName, Fallback, LongDocuments, RerankConfig
@@ -39,7 +40,7 @@ class Reranker(ScorerRanker):
     Attributes:
         config: The configuration as given.
         model: The model's name; "embedded" for the one in the package.
-        backend: `onnx` or `torch`.
+        backend: `onnx`, `torch`, or the name of your own class.
         device: Where it runs.
         dtype: What it computes in; `auto` for what an ONNX file holds.
         max_length: Tokens a pair may have, after the model's own limit.
@@ -56,7 +57,7 @@ class Reranker(ScorerRanker):
         self,
         model: str | PathLike[str] | None = None,
         *,
-        backend: BackendName = "auto",
+        backend: BackendName | type[Backend] = "auto",
         device: str = "auto",
         dtype: DtypeName = "auto",
         max_length: int | None = None,
