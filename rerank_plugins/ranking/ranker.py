@@ -12,7 +12,7 @@ from rerank_plugins.caching import ScoreCache, open_cache
 from rerank_plugins.errors import EventLoopError, InvalidTypeError, InvalidValueError, UnreadableTextWarning
 from rerank_plugins.monitoring.base import Observers, notify
 from rerank_plugins.ranking.activations import choose_activation
-from rerank_plugins.ranking.report import Call, Keep, make_report, rank_scored
+from rerank_plugins.ranking.report import Call, Keep, check_scored, make_report, rank_scored
 from rerank_plugins.results import RankResult, ReportedList
 from rerank_plugins.scorers.base import Scorer
 from rerank_plugins.scorers.cached import CachedScorer
@@ -221,7 +221,8 @@ class ScorerRanker:
     def _results(
         self, checked: Sequence[Checked], scored: Sequence[Scored], keep: Keep, started: float
     ) -> list[ReportedList[RankResult]]:
-        self._warn(scored)
+        check_scored(self.model, scored, [asked for asked, _ in checked])
+        self._warn(scored, stacklevel=5)
         return [
             rank_scored(each, asked, keep, self._activate, self._call(replaced, started))
             for each, (asked, replaced) in zip(scored, checked, strict=True)
@@ -230,7 +231,8 @@ class ScorerRanker:
     def _scores(
         self, lists: Sequence[QueryDocuments], scored: Sequence[Scored], replaced: int, started: float
     ) -> ReportedList[float]:
-        self._warn(scored)
+        check_scored(self.model, scored, lists)
+        self._warn(scored, stacklevel=4)
         scores = [self._activate(score.raw) for each in scored for score in each.scores]
         return ReportedList(scores, make_report(scored, lists, scores, self._call(replaced, started)))
 
@@ -244,13 +246,13 @@ class ScorerRanker:
         notify(results.report, self)
         return results
 
-    def _warn(self, scored: Sequence[Scored]) -> None:
-        """Warn of texts that the model cannot read, the first time that each language occurs."""
+    def _warn(self, scored: Sequence[Scored], *, stacklevel: int) -> None:
+        """Warn of texts that the model cannot read, the first time that each language occurs, at the caller's line."""
         unreadable = sum((each.unreadable for each in scored), Counter())
         new = {language: count for language, count in unreadable.items() if language not in self._warned}
         if new:
             self._warned.update(new)
-            warnings.warn(unreadable_message(self.model, Counter(new)), UnreadableTextWarning, stacklevel=5)
+            warnings.warn(unreadable_message(self.model, Counter(new)), UnreadableTextWarning, stacklevel=stacklevel)
 
 
 def _keep(top_n: int | None, score_threshold: float | None) -> Keep:
