@@ -38,7 +38,7 @@ class LocalScorer:
     scale = ScoreScale.LOGIT
 
     def __init__(self, spec: ModelSpec, config: RerankConfig) -> None:
-        self._config = config
+        self._spec, self._config = spec, config
         self._model, self._release = acquire_for(self, spec)
         self._encoder = pair_encoder(
             self._model.tokenizer,
@@ -51,7 +51,7 @@ class LocalScorer:
     @property
     def name(self) -> str:
         """The model's name."""
-        return self._model.spec.folder.name
+        return self._spec.folder.name
 
     @property
     def max_length(self) -> int:
@@ -61,7 +61,7 @@ class LocalScorer:
     @property
     def fingerprint(self) -> str:
         """The model's files, and all settings that decide a score."""
-        spec, config = self._model.spec, self._config
+        spec, config = self._spec, self._config
         reading = f"{self.max_length} {config.long_documents} {config.max_windows}"
         return f"{self._model.digest} {backend_name(spec.backend)} {spec.placement.dtype} {reading} {ENCODING_VERSION}"
 
@@ -107,6 +107,7 @@ class LocalScorer:
             OutOfMemoryError: If the device cannot hold one pair of full length.
             ClosedError: If it was closed.
         """
+        self._check_open()
         (pair,) = self._encoder.encode([("a", "a " * self.max_length)]).pairs[:1]
         request = Request([pair] * self._model.backend.workers, max_batch_tokens=self._batch_tokens)
         self._model.scheduler.submit(request, max_queue=self._config.max_queue)
@@ -120,9 +121,12 @@ class LocalScorer:
     def _batch_tokens(self) -> int:
         return self._config.max_batch_tokens or self._model.backend.batch_tokens
 
-    def _prepare(self, lists: Sequence[QueryDocuments]) -> "_Work":
+    def _check_open(self) -> None:
         if not self._release.alive:
             raise ClosedError(f"This Reranker of '{self.name}' was closed. Make a new one.")
+
+    def _prepare(self, lists: Sequence[QueryDocuments]) -> "_Work":
+        self._check_open()
         for each in lists:
             if each.instruction is not None:
                 raise InvalidValueError(
