@@ -26,6 +26,7 @@ class Controls:
         shapes: The (pairs, tokens) of each pass since the model was loaded.
         threads: The threads of all passes, those of loading included.
         entered: Released at the start of each pass.
+        closed: Released when a model was freed.
         gate: Passes wait while it is not set.
         instead: Called in the place of the pass, with the real one's answer at hand; None: the real one.
     """
@@ -37,6 +38,7 @@ class Controls:
         self.entered = threading.Semaphore(0)
         self.gate = threading.Event()
         self.gate.set()
+        self.closed = threading.Semaphore(0)
         self.instead: Callable[[Callable[[], RawScores]], RawScores] | None = None
 
     def hold(self) -> None:
@@ -44,6 +46,10 @@ class Controls:
         self.gate.clear()
         while self.entered.acquire(blocking=False):
             pass
+
+    def wait_for_a_close(self) -> None:
+        """Wait until a model was freed: its last thread does that, after its last pass."""
+        assert self.closed.acquire(timeout=SECONDS)
 
     def wait_for_a_pass(self) -> None:
         """Wait until a pass stands at the gate."""
@@ -70,8 +76,9 @@ def controlled(base: type = OnnxBackend) -> tuple[type, Controls]:
             return controls.instead(lambda: super(Controlled, self).forward(inputs))
 
         def close(self) -> None:
-            controls.closes += 1
             super().close()
+            controls.closes += 1
+            controls.closed.release()
 
     return Controlled, controls
 
@@ -108,9 +115,9 @@ class CountBackend:
 
 
 class SmallDevice(OnnxBackend):
-    """A device called `small` that holds no pair as long as `full` is set; the CPU beside it holds all."""
+    """A device called `small` that holds no pair while `full` is set; the CPU beside it holds all."""
 
-    full = True
+    full = False
 
     @classmethod
     def place(cls, options: RuntimeOptions) -> Placement:
@@ -118,17 +125,9 @@ class SmallDevice(OnnxBackend):
         return placement if options.device == "cpu" else Placement("small", "auto", 1)
 
     def forward(self, inputs: Inputs) -> RawScores:
-        if self.placement.device == "small" and len(inputs["input_ids"]) and self.full and self.loaded:
+        if self.placement.device == "small" and self.full:
             raise OutOfMemoryError("small out of memory. Tried to allocate 20.00 MiB")
         return super().forward(inputs)
-
-    # Passes of loading come first: a short pair, a longer one, two together.
-    passes = 0
-
-    @property
-    def loaded(self) -> bool:
-        self.passes += 1
-        return self.passes > 3
 
 
 class FakeScorer:
@@ -137,6 +136,7 @@ class FakeScorer:
     Args:
         raw: From document to raw score.
         error: Raised at each call, if given.
+        scored: Fields of each answer, such as its usage.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class FakeScorer:
         self.closed = 0
         self.error = error
         self._raw = raw.__getitem__ if isinstance(raw, Mapping) else raw
-        self._scored = scored
+        self.scored = scored
 
     def score(self, lists: Sequence[QueryDocuments], *, deadline: float | None = None) -> list[Scored]:
         self.asked.append(list(lists))
@@ -175,4 +175,4 @@ class FakeScorer:
     def _answer(self, each: QueryDocuments) -> Scored:
         scores = [DocumentScore(float(self._raw(text))) for text in each.documents]
         usage = Usage(scored=len(set(each.documents)))
-        return Scored(**{"scores": scores, "usage": usage, **self._scored})
+        return Scored(**{"scores": scores, "usage": usage, **self.scored})
