@@ -131,7 +131,9 @@ class TestScores:
         assert len(results) == min(len(documents), top_n or len(documents))
         assert len({result.index for result in results}) == len(results)
 
-    @pytest.mark.parametrize(("name", "tolerance"), [("bert", TOLERANCE), ("xlm-roberta-onnx", TOLERANCE), ("embedded", INT8)])
+    @pytest.mark.parametrize(
+        ("name", "tolerance"), [("bert", TOLERANCE), ("xlm-roberta-onnx", TOLERANCE), ("embedded", INT8)]
+    )
     @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         seed=st.integers(0, 1000),

@@ -32,8 +32,8 @@ def runner(
         scores = np.asarray(backend.forward(inputs), dtype=np.float32)
         if scores.shape != (len(pairs),):
             raise ScoringError(
-                f"{type(backend).__name__}.forward gave an array of shape {scores.shape} for {len(pairs)} pairs. It must "
-                f"give one number a pair, shape ({len(pairs)},)."
+                f"{type(backend).__name__}.forward gave an array of shape {scores.shape} for {len(pairs)} pairs. "
+                f"It must give one number a pair, shape ({len(pairs)},)."
             )
         return scores
 

@@ -1,4 +1,4 @@
-"""Tests for scorers and backends of your own: subclass a contract in your test module, and pytest runs them. Needs pytest."""
+"""Tests for your own scorers and backends: subclass a contract in a test module, and pytest runs it. Needs pytest."""
 
 import pytest
 

@@ -60,8 +60,8 @@ def check_scored(name: str, scored: Sequence[Scored], asked: Sequence[QueryDocum
             )
         if wrong := [score.raw for score in each.scores if not math.isfinite(score.raw)]:
             raise ScoringError(
-                f"'{name}' answered {wrong[0]} for a document, and for {len(wrong)} of {len(each.scores)} in all, which "
-                "cannot be sorted. A scorer raises a ScoringError where it has no usable score."
+                f"'{name}' answered {wrong[0]} for {len(wrong)} of {len(each.scores)} documents, which cannot be "
+                "sorted. Its score() must raise a ScoringError if it has no usable score."
             )
 
 

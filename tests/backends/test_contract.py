@@ -1,4 +1,4 @@
-"""The contract of a backend, over those of the package and one that was written from the protocol alone."""
+"""The contract of a backend, over those of the package; tests/test_extending.py has one written from the docs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +9,6 @@ from rerank_plugins.backends.onnx import OnnxBackend
 from rerank_plugins.backends.torch import TorchBackend
 from rerank_plugins.contracts import BackendContract
 from rerank_plugins.models.source import EMBEDDED_FOLDER
-from tests.fakes import CountBackend
-from tests.models.test_source import copy_of
 
 
 class TestOnnx(BackendContract):
@@ -35,13 +33,3 @@ class TestTorch(BackendContract):
     @pytest.fixture(params=["bert", "xlm-roberta", "deberta", "modernbert"])
     def folder(self, request: pytest.FixtureRequest, model_folder: Callable[[str], Path]) -> Path:
         return model_folder(request.param)
-
-
-class TestCount(BackendContract):
-    backend = CountBackend
-
-    @pytest.fixture
-    def folder(self, model_folder: Callable[[str], Path], tmp_path: Path) -> Path:
-        folder = copy_of(model_folder("bert"), tmp_path / "m", "model.safetensors")
-        (folder / "weights.count").write_bytes(b"")
-        return folder

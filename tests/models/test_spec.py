@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ TOP, SUB, TENSORS = "model.onnx", "onnx/model.onnx", "model.safetensors"
 
 
 @pytest.fixture
-def _without_torch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where torch is not installed: no finder knows it."""
 
     class Hiding:
@@ -40,7 +40,6 @@ def _without_torch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     finders: list[MetaPathFinder] = [Hiding(finder) for finder in sys.meta_path]  # type: ignore[misc]
     monkeypatch.setattr(sys, "meta_path", finders)
     monkeypatch.delitem(sys.modules, "torch", raising=False)
-    yield
 
 
 CHOICES: list[tuple[list[str], dict[str, Any], str | None, str | None]] = [
@@ -92,11 +91,13 @@ class TestBackend:
         assert backend_name(backend) not in ("onnx", "torch")
 
     def test_a_class_that_is_not_a_backend(self) -> None:
-        with pytest.raises(InvalidTypeError, match="backend=.*dict.* is not a backend: it lacks choose_weights, place"):
+        with pytest.raises(
+            InvalidTypeError, match=r"backend=.*dict.* is not a backend: it lacks choose_weights, place"
+        ):
             Reranker(backend=dict)
 
     def test_a_name_that_there_is_not(self) -> None:
-        with pytest.raises(InvalidValueError, match="backend must be one of 'auto', 'onnx', 'torch'.*got 'jax'"):
+        with pytest.raises(InvalidValueError, match=r"backend must be one of 'auto', 'onnx', 'torch'.*got 'jax'"):
             Reranker(backend="jax")  # type: ignore[arg-type]
 
 
@@ -163,7 +164,7 @@ class TestWeights:
             self.weights(folder, backend="onnx")
 
     def test_an_onnx_file_is_not_for_torch(self, model_folder: Callable[[str], Path]) -> None:
-        with pytest.raises(InvalidValueError, match="onnx_file='model.onnx' is for the onnx backend"):
+        with pytest.raises(InvalidValueError, match=r"onnx_file='model.onnx' is for the onnx backend"):
             self.weights(model_folder("bert"), backend="torch", onnx_file="model.onnx")
 
 

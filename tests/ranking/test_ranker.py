@@ -51,7 +51,12 @@ WAYS = list(ways(ScorerRanker(FakeScorer())))
 def test_it_is_a_ranker_that_bears_the_scorers_name_and_scale() -> None:
     ranker = ScorerRanker(FakeScorer(name="mine", scale=ScoreScale.PROBABILITY))
     assert isinstance(ranker, Ranker)
-    assert (ranker.model, ranker.scale, ranker.activation, ranker.max_length) == ("mine", "probability", "identity", None)
+    assert (ranker.model, ranker.scale, ranker.activation, ranker.max_length) == (
+        "mine",
+        "probability",
+        "identity",
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,7 +116,11 @@ def test_pairs_of_several_queries_keep_their_order(way: str) -> None:
     scores = ranker.score(pairs) if way == "score" else asyncio.run(ranker.ascore(pairs))
     assert scores == [1.0, 3.0, 2.0, 4.0]
     (asked,) = scorer.asked
-    assert [(each.query, list(each.documents)) for each in asked] == [("q", ["a", "aaa"]), ("r", ["aa"]), ("q", ["aaaa"])]
+    assert [(each.query, list(each.documents)) for each in asked] == [
+        ("q", ["a", "aaa"]),
+        ("r", ["aa"]),
+        ("q", ["aaaa"]),
+    ]
     assert scores.report.candidates == 4
     assert ranker.score([]) == []
 
@@ -197,7 +206,7 @@ def test_an_error_of_the_scorer_reaches_the_caller_and_no_observer(way: str) -> 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
-    ("raw", "message"), [(math.nan, "'fake' answered nan for a document"), (-math.inf, "'fake' answered -inf")]
+    ("raw", "message"), [(math.nan, "'fake' answered nan for 3 of 3 documents"), (-math.inf, "'fake' answered -inf")]
 )
 def test_a_score_that_cannot_be_sorted_is_an_error(way: str, raw: float, message: str) -> None:
     with pytest.raises(ScoringError, match=message):
@@ -281,6 +290,15 @@ class TestBadInput:
         assert scorer.asked == []
 
     @pytest.mark.parametrize(
+        ("threshold", "kept"),
+        [(10**400, 0), (-(10**400), 3), (math.inf, 0), (2, 2)],
+        ids=["huge", "-huge", "inf", "int"],
+    )
+    def test_thresholds_beyond_any_score(self, threshold: float, kept: int) -> None:
+        ranker = ScorerRanker(FakeScorer(), activation="identity")
+        assert len(ranker.rank("q", WORDS, score_threshold=threshold)) == kept
+
+    @pytest.mark.parametrize(
         ("queries", "documents", "message"),
         [
             (["a", "b"], [["x"]], "2 queries and 1 lists of documents were passed"),
@@ -332,15 +350,11 @@ def test_half_characters_are_replaced_and_counted(way: str) -> None:
     assert again.report.replaced == 1
 
 
-class Watched(str):
+class Watched(str):  # noqa: SLOT000 - a str with a dict, which has room for the threads
     """A text that remembers which threads read it."""
 
-    __slots__ = ("threads",)
-
-    def __new__(cls, text: str) -> "Watched":
-        made = super().__new__(cls, text)
-        made.threads = set()
-        return made
+    def __init__(self, _: str) -> None:
+        self.threads: set[threading.Thread] = set()
 
     def strip(self, *args: Any) -> str:
         self.threads.add(threading.current_thread())

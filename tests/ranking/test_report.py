@@ -29,7 +29,12 @@ def scored(*raw: float, **fields: object) -> Scored:
 
 def test_the_best_comes_first_with_its_place_in_the_callers_list() -> None:
     results = rank_scored(scored(*RAW), asked(4), Keep(), identity, CALL)
-    assert list(results) == [RankResult(1, 3.0, 3.0), RankResult(3, 2.0, 2.0), RankResult(0, 0.5, 0.5), RankResult(2, -1.0, -1.0)]
+    assert list(results) == [
+        RankResult(1, 3.0, 3.0),
+        RankResult(3, 2.0, 2.0),
+        RankResult(0, 0.5, 0.5),
+        RankResult(2, -1.0, -1.0),
+    ]
 
 
 def test_ties_keep_the_callers_order() -> None:

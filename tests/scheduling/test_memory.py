@@ -53,6 +53,10 @@ class Device:
         return np.array([each.query[0] for each in pairs], dtype=np.float32)
 
 
+def allocate() -> None:
+    raise MemoryError("Tried to allocate 20.00 MiB")
+
+
 def plainly() -> None:
     raise OutOfMemoryError("CUDA out of memory")
 
@@ -60,21 +64,21 @@ def plainly() -> None:
 def with_a_cause() -> None:
     """As the torch backend does."""
     try:
-        raise MemoryError("Tried to allocate 20.00 MiB")
+        allocate()
     except MemoryError as error:
         raise OutOfMemoryError("CUDA out of memory") from error
 
 
 def while_handling() -> None:
     try:
-        raise MemoryError("Tried to allocate 20.00 MiB")
+        allocate()
     except MemoryError:
         raise OutOfMemoryError("CUDA out of memory")  # noqa: B904 - what somebody's own backend may do
 
 
 def without_a_cause() -> None:
     try:
-        raise MemoryError("Tried to allocate 20.00 MiB")
+        allocate()
     except MemoryError:
         raise OutOfMemoryError("CUDA out of memory") from None
 
@@ -110,9 +114,7 @@ def ask(scheduler: Scheduler, count: int) -> list[float]:
 
 
 @pytest.mark.parametrize("fail", [plainly, with_a_cause, while_handling, without_a_cause])
-def test_sixteen_pairs_do_not_fit_and_eight_do(
-    start: Callable[[Device], Scheduler], fail: Callable[[], None]
-) -> None:
+def test_sixteen_pairs_do_not_fit_and_eight_do(start: Callable[[Device], Scheduler], fail: Callable[[], None]) -> None:
     device = Device(fail)
     scheduler = start(device)
     assert ask(scheduler, 16) == list(range(16))

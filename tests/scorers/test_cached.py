@@ -61,7 +61,7 @@ def test_it_passes_for_the_scorer_behind_it() -> None:
 
 
 def test_a_scorer_without_a_fingerprint_is_refused() -> None:
-    with pytest.raises(InvalidValueError, match="The scores of 'mine' cannot be cached.*Leave cache= out"):
+    with pytest.raises(InvalidValueError, match=r"The scores of 'mine' cannot be cached.*Leave cache= out"):
         CachedScorer(FakeScorer(name="mine", fingerprint=None), Meter())
 
 

@@ -86,7 +86,6 @@ class TestFallbackThatIsNeeded(ScorerContract):
         return FallbackScorer(full, lambda: CachedScorer(local(), open_cache("memory")))
 
 
-
 class TestServerLike(ScorerContract):
     def make(self) -> Scorer:
         return ServerLike()

@@ -122,6 +122,10 @@ def test_both_are_closed() -> None:
     assert (first.closed, second.closed) == (2, 1)
 
 
+def allocate() -> None:
+    raise MemoryError("Tried to allocate")
+
+
 class Tensor:
     """What a failed pass holds in its frame."""
 
@@ -133,7 +137,7 @@ def test_what_the_failed_pass_held_is_free_before_the_second_one_is_asked(ask: A
             tensor = Tensor()
             held.append(weakref.ref(tensor))
             try:
-                raise MemoryError("Tried to allocate")
+                allocate()
             except MemoryError as error:
                 raise OutOfMemoryError("full") from error
 

@@ -75,7 +75,11 @@ class TestPairs:
         backend, controls = controlled()
         scorer = open_scorer(backend=backend, num_threads=1)
         controls.shapes.clear()
-        lists = [QueryDocuments("who", ["a", "b", "a"]), QueryDocuments("who", ["c", "b"]), QueryDocuments("what", ["a"])]
+        lists = [
+            QueryDocuments("who", ["a", "b", "a"]),
+            QueryDocuments("who", ["c", "b"]),
+            QueryDocuments("what", ["a"]),
+        ]
         one, two, three = scorer.score(lists)
         assert sum(pairs for pairs, _ in controls.shapes) == 4
         assert [each.usage.scored for each in (one, two, three)] == [2, 1, 1]
@@ -84,7 +88,9 @@ class TestPairs:
         assert one.scores[0] != three.scores[0]
 
     def test_each_list_counts_its_own_tokens(self, open_scorer: OpenScorer) -> None:
-        one, two = open_scorer("bert").score([QueryDocuments(QUERY, ["bread", "bread is baked"]), QueryDocuments("who", ["a"])])
+        one, two = open_scorer("bert").score(
+            [QueryDocuments(QUERY, ["bread", "bread is baked"]), QueryDocuments("who", ["a"])]
+        )
         assert (one.usage.tokens, two.usage.tokens) == ((3 + 3 + 1) + (3 + 3 + 3), 1 + 3 + 1)
         assert one.timing == two.timing
         assert one.timing.forward > 0
@@ -125,7 +131,9 @@ class TestReading:
         scored = ask(open_scorer("bert", max_length=32), ["hamlet " * 26, "hamlet " * 27])
         assert [score.document_truncated for score in scored.scores] == [False, True]
         assert not any(score.query_truncated for score in scored.scores)
-        assert all(score.query_truncated for score in ask(open_scorer("bert", max_length=32), ["a"], "who " * 90).scores)
+        assert all(
+            score.query_truncated for score in ask(open_scorer("bert", max_length=32), ["a"], "who " * 90).scores
+        )
 
     def test_the_best_window_wins_and_is_named(self, open_scorer: OpenScorer) -> None:
         document = " ".join(mixed_lengths(8, seed=3))
@@ -154,7 +162,7 @@ class TestReading:
         assert open_scorer("xlm-roberta", max_length=4096).max_length == 512  # 514 positions, two of them never used
 
     def test_an_instruction_has_no_place_in_these_prompts(self, open_scorer: OpenScorer) -> None:
-        with pytest.raises(InvalidValueError, match="instruction='cite': '.*' has no place for an instruction"):
+        with pytest.raises(InvalidValueError, match=r"instruction='cite': '.*' has no place for an instruction"):
             open_scorer().score([QueryDocuments("who", ["a"]), QueryDocuments("who", ["a"], "cite")])
 
 
@@ -236,7 +244,7 @@ class TestTrouble:
         expected = raw(ask(scorer, DOCUMENTS))
         controls.hold()
         for _ in range(2):
-            with pytest.raises(DeadlineExceededError, match="7 pairs were not scored in time: .* timeout was over"):
+            with pytest.raises(DeadlineExceededError, match=r"7 pairs were not scored in time: .* timeout was over"):
                 ask(scorer, DOCUMENTS, deadline=time.perf_counter() + 0.01)
             with pytest.raises(TimeoutError):
                 asyncio.run(scorer.ascore([QueryDocuments(QUERY, DOCUMENTS)], deadline=time.perf_counter() + 0.01))
@@ -325,7 +333,9 @@ def test_a_scorer_that_is_forgotten_frees_its_model(model_folder: Callable[[str]
     assert controls.closes == 1
 
 
-def test_a_backend_of_ones_own_scores(open_scorer: OpenScorer, model_folder: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_backend_of_ones_own_scores(
+    open_scorer: OpenScorer, model_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
     folder = shutil.copytree(model_folder("bert"), tmp_path / "m")
     (folder / "weights.count").write_bytes(b"")
     scorer = open_scorer(folder, backend=CountBackend)

@@ -89,9 +89,7 @@ def test_a_text_is_tokenized_once_however_often_it_occurs() -> None:
 def windows(document: str, max_length: int, *, max_windows: int = 1000) -> list[EncodedPair]:
     tokenizer = TextTokenizer(word_piece())
     template = read_template(tokenizer, "template")
-    encoder = PairEncoder(
-        tokenizer, template, max_length=max_length, max_positions=512, max_windows=max_windows
-    )
+    encoder = PairEncoder(tokenizer, template, max_length=max_length, max_positions=512, max_windows=max_windows)
     encoded = encoder.encode([("a", "b"), (QUERY, document)])
     assert encoded.owners == [0, *([1] * (len(encoded.pairs) - 1))]
     return encoded.pairs[1:]
