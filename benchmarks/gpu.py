@@ -19,7 +19,7 @@ from sentence_transformers import CrossEncoder
 
 from rerank_plugins import Reranker
 from rerank_plugins.options import DtypeName
-from rerank_plugins.retrieval.passages import read_passages
+from rerank_plugins.reading.passages import read_passages
 
 # Documents, and how many passages make one.
 SIZES = [(10, 1), (50, 1), (200, 1), (50, 3)]

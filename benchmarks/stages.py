@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 from rerank_plugins import Reranker
+from rerank_plugins.reading.passages import read_passages
 from rerank_plugins.retrieval.embedding import BiEncoder
 from rerank_plugins.retrieval.index import FaissIndex
-from rerank_plugins.retrieval.passages import read_passages
 
 DATA = Path(__file__).parents[1] / "examples" / "data" / "nq_open_gold"
 QUESTIONS = 50

@@ -1,4 +1,4 @@
-"""Name the extra of the package that a missing library comes with."""
+"""Name the extra to install when an optional library is missing."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from rerank_plugins.errors import MissingExtraError
 
 @contextmanager
 def extra(name: str, *, provides: str) -> Iterator[None]:
-    """Import a library inside this, so that its absence names the extra to install.
+    """Import a library inside this block: if it is missing, the error names the extra to install.
 
-    A broken installation keeps its own error: only the library itself, when it is not there, is named as missing.
+    A broken installation keeps its own error: only a library that is not there at all is reported as missing.
 
     Args:
         name: The extra.

@@ -2,12 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from itertools import chain, groupby
 from numbers import Integral, Real
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, cast
 
 from rerank_plugins.errors import InvalidTypeError, InvalidValueError
 from rerank_plugins.scores import QueryDocuments
+
+# A list that was checked, and how many of its texts had broken characters replaced.
+Checked = tuple[QueryDocuments, int]
 
 
 def valid_unicode(text: str) -> str:
@@ -55,7 +59,7 @@ def check_documents(documents: object, *, name: str = "documents") -> list[str]:
     return [check_text(f"{name}[{index}]", document) for index, document in enumerate(documents)]
 
 
-def check_list(query: object, documents: object, instruction: object, *, place: str = "") -> tuple[QueryDocuments, int]:
+def check_list(query: object, documents: object, instruction: object, *, place: str = "") -> Checked:
     """Check one query with its documents.
 
     Args:
@@ -72,16 +76,46 @@ def check_list(query: object, documents: object, instruction: object, *, place: 
         check_documents(documents, name=f"documents{place}"),
         None if instruction is None else check_text("instruction", instruction),
     )
+    # Most lists are as they were, which a comparison in C tells, mostly by identity.
+    if isinstance(documents, list) and documents == checked.documents:
+        return checked, int(query != checked.query)
     given: Any = documents
-    replaced = sum(was is not now and was != now for was, now in zip(given, checked.documents, strict=True))
-    return checked, replaced + (query != checked.query)
+    replaced = sum(was != now for was, now in zip(given, checked.documents, strict=True))
+    return checked, replaced + int(query != checked.query)
 
 
-def check_pairs(pairs: object) -> list[tuple[str, str]]:
-    """Return the pairs as a list of tuples if each is a query and a document."""
+def check_lists(queries: object, documents: object, instruction: object) -> list[Checked]:
+    """Check several queries, each with its documents; see `check_list`."""
+    for name, given in (("queries", queries), ("documents", documents)):
+        if isinstance(given, str | bytes) or not isinstance(given, Sequence):
+            raise InvalidTypeError(f"{name} must be a list with one entry a query, got {describe(given)}.")
+    queries, documents = cast("Sequence[object]", queries), cast("Sequence[object]", documents)
+    if len(queries) != len(documents):
+        raise InvalidValueError(
+            f"{len(queries)} queries and {len(documents)} lists of documents were passed. Pass one list a query."
+        )
+    return [
+        check_list(query, own, instruction, place=f"[{place}]")
+        for place, (query, own) in enumerate(zip(queries, documents, strict=True))
+    ]
+
+
+def check_pairs(pairs: object) -> tuple[list[QueryDocuments], int]:
+    """Check pairs of a query and a document, and make lists of neighbours with the same query.
+
+    Returns:
+        The lists, whose documents one after the other are those of the pairs, and how many of the texts had broken
+        characters replaced.
+    """
     if isinstance(pairs, str | bytes) or not isinstance(pairs, Sequence):
         raise InvalidTypeError(f"pairs must be a list of (query, document) tuples, got {describe(pairs)}.")
-    return [_check_pair(index, pair) for index, pair in enumerate(pairs)]
+    checked = [_check_pair(index, pair) for index, pair in enumerate(pairs)]
+    lists = [
+        QueryDocuments(query, [document for _, document in group])
+        for query, group in groupby(checked, key=lambda pair: pair[0])
+    ]
+    given, kept = chain.from_iterable(pairs), chain.from_iterable(checked)
+    return lists, sum(was != now for was, now in zip(given, kept, strict=True))
 
 
 def _check_pair(index: int, pair: object) -> tuple[str, str]:
@@ -111,7 +145,7 @@ def check_score_threshold(threshold: object) -> float | None:
     try:
         number = float(threshold)
     except OverflowError:  # An integer beyond any float: no score reaches it, or all scores do.
-        return math.inf if threshold > 0 else -math.inf
+        return math.inf if cast("int", threshold) > 0 else -math.inf
     if math.isnan(number):
         raise InvalidValueError("score_threshold must be a number or None, got NaN, which no score can reach.")
     return number

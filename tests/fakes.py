@@ -12,9 +12,7 @@ from rerank_plugins.backends.onnx import OnnxBackend
 from rerank_plugins.errors import OutOfMemoryError
 from rerank_plugins.options import RerankConfig, RuntimeOptions
 from rerank_plugins.scores import Usage
-
-# So long that only a test that hangs comes to its end.
-SECONDS = 60.0
+from tests.waiting import SECONDS
 
 
 class Controls:

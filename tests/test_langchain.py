@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from langchain_classic.retrievers import ContextualCompressionRetriever
+from langchain_classic.retrievers import ContextualCompressionRetriever, MultiQueryRetriever
 from langchain_classic.retrievers.document_compressors import CrossEncoderReranker, DocumentCompressorPipeline
 from langchain_core.callbacks import BaseCallbackHandler, CallbackManagerForRetrieverRun
 from langchain_core.documents import BaseDocumentTransformer, Document
@@ -15,8 +15,9 @@ from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 from langchain_text_splitters import CharacterTextSplitter
+from pydantic import TypeAdapter
 
-from rerank_plugins import ReportedList, Reranker, ScoringError
+from rerank_plugins import InvalidTypeError, InvalidValueError, ReportedList, Reranker, ScoringError
 from rerank_plugins.langchain import CrossEncoderModel, RerankCompressor
 from tests.texts import DOCUMENTS, QUERY
 
@@ -75,6 +76,81 @@ async def test_lcel_chain(retriever: ContextualCompressionRetriever, bert: Reran
     assert chain.batch([QUERY, QUERY]) == ["\n".join(expected(bert))] * 2
 
 
+class TestRunnable:
+    """The compressor as a step of an LCEL chain, without a retriever class around it."""
+
+    @pytest.fixture
+    def chain(self, store: InMemoryVectorStore, bert: Reranker) -> Any:
+        retriever = store.as_retriever(search_kwargs={"k": len(TEXTS)})
+        compressor = RerankCompressor(reranker=bert, top_n=2)
+        return {"query": RunnablePassthrough(), "documents": retriever} | compressor.as_runnable()
+
+    async def test_every_way_to_call_a_chain(self, chain: Any, bert: Reranker) -> None:
+        assert chain.invoke(QUERY).report.candidates == len(TEXTS)
+        answers = [
+            chain.invoke(QUERY),
+            await chain.ainvoke(QUERY),
+            *chain.batch([QUERY, QUERY]),
+            *await chain.abatch([QUERY, QUERY]),
+            *chain.stream(QUERY),
+            *[chunk async for chunk in chain.astream(QUERY)],
+        ]
+        found = [[document.page_content for document in answer] for answer in answers]
+        assert found == [expected(bert)] * 8
+
+    def test_the_rerank_is_traced_under_it(self, chain: Any) -> None:
+        recorder = Recorder()
+        chain.invoke(QUERY, {"callbacks": [recorder]})
+        assert recorder.parents["Rerank"] == "RerankCompressor"
+
+    def test_a_failure_keeps_the_retrievers_order(self, broken: Reranker) -> None:
+        runnable = RerankCompressor(reranker=broken, on_error="passthrough", top_n=1).as_runnable()
+        (document,) = runnable.invoke({"query": QUERY, "documents": [Document(page_content=text) for text in TEXTS]})
+        assert document.page_content == TEXTS[0]
+        assert "ScoringError" in document.metadata["rerank_error"]
+
+    @pytest.mark.parametrize(
+        ("given", "named"), [([Document(page_content="a")], "a list"), ({"question": "a"}, r"keys \['question'\]")]
+    )
+    async def test_a_retrievers_output_alone_has_no_question(self, bert: Reranker, given: Any, named: str) -> None:
+        runnable = RerankCompressor(reranker=bert, on_error="passthrough").as_runnable()
+        with pytest.raises(InvalidTypeError, match=f"keys 'query' and 'documents', got .*{named}"):
+            runnable.invoke(given)
+        with pytest.raises(InvalidTypeError, match=r"'documents': retriever\} \| compressor"):
+            await runnable.ainvoke(given)
+
+
+async def test_a_blank_question_raises_unless_failures_are_passed_through(
+    store: InMemoryVectorStore, bert: Reranker
+) -> None:
+    def retriever(on_error: Any) -> ContextualCompressionRetriever:
+        compressor = RerankCompressor(reranker=bert, top_n=2, on_error=on_error)
+        return ContextualCompressionRetriever(base_compressor=compressor, base_retriever=store.as_retriever())
+
+    for question in ("", " \n"):
+        with pytest.raises(InvalidValueError, match="query is empty or blank"):
+            retriever("raise").invoke(question)
+        found = retriever("passthrough").invoke(question)
+        assert [each.id for each in found] == [each.id for each in store.as_retriever().invoke(question)[:2]]
+        assert all("query is empty or blank" in each.metadata["rerank_error"] for each in found)
+        assert await retriever("passthrough").ainvoke(question) == found
+
+
+def test_documents_of_several_queries_are_merged_where_the_metadata_is_left_alone(
+    store: InMemoryVectorStore, bert: Reranker
+) -> None:
+    def merged(**options: Any) -> list[Document]:
+        compressor = RerankCompressor(reranker=bert, top_n=None, **options)
+        base = store.as_retriever(search_kwargs={"k": len(TEXTS)})
+        retriever = ContextualCompressionRetriever(base_compressor=compressor, base_retriever=base)
+        queries = RunnableLambda(lambda _: [QUERY, "hamlet shakespeare", "what did shakespeare write"])
+        return MultiQueryRetriever(retriever=retriever, llm_chain=queries).invoke(QUERY)
+
+    assert len(merged()) == 3 * len(TEXTS)
+    ids = [document.id for document in merged(add_metadata=False)]
+    assert sorted(map(str, ids)) == [str(place) for place in range(len(TEXTS))]
+
+
 def test_cross_encoder_model_runs_langchains_own_reranker(bert: Reranker) -> None:
     compressor = CrossEncoderReranker(model=CrossEncoderModel(bert), top_n=2)
     documents = [Document(page_content=text) for text in TEXTS]
@@ -103,6 +179,35 @@ class TestDocuments:
         (output,) = RerankCompressor(reranker=bert).compress_documents([document], QUERY)
         assert output.metadata["relevance_score"] == bert.score([(QUERY, TEXTS[0])])[0]
 
+    def test_metadata_can_be_left_alone(self, bert: Reranker, broken: Reranker) -> None:
+        documents = [
+            Document(id="a", page_content="hamlet " * 2000, metadata={"relevance_score": 42, "source": ["book"]}),
+            Document(id="b", page_content=TEXTS[1]),
+        ]
+        ranked = RerankCompressor(reranker=bert, add_metadata=False).compress_documents(documents, QUERY)
+        expected = bert.rank(QUERY, [document.page_content for document in documents])
+        assert ranked == [documents[result.index] for result in expected]
+        assert ranked.results == expected
+        assert all(document is not given for document in ranked for given in documents)
+        passed = RerankCompressor(reranker=broken, add_metadata=False, on_error="passthrough")
+        kept = passed.compress_documents(documents, QUERY)
+        assert (kept, kept.results) == (documents, [])
+        assert "ScoringError" in str(kept.report.error)
+
+    def test_the_results_stand_in_the_order_of_the_documents(self, bert: Reranker) -> None:
+        ranked = RerankCompressor(reranker=bert).compress_documents(
+            [Document(page_content=text) for text in TEXTS], QUERY
+        )
+        assert [document.metadata["relevance_score"] for document in ranked] == [each.score for each in ranked.results]
+
+    def test_a_failure_keeps_the_first_stages_score(self, bert: Reranker, broken: Reranker) -> None:
+        document = Document(page_content=TEXTS[0], metadata={"relevance_score": 0.7})
+        compressor = RerankCompressor(reranker=broken, on_error="passthrough")
+        (kept,) = compressor.compress_documents([document], QUERY)
+        assert kept.metadata == {"relevance_score": 0.7, "rerank_error": kept.metadata["rerank_error"]}
+        (ranked,) = RerankCompressor(reranker=bert).compress_documents([kept], QUERY)
+        assert ranked.metadata == {"relevance_score": bert.score([(QUERY, TEXTS[0])])[0]}
+
     @pytest.mark.parametrize(
         "text", ["{title}: {page_content}", lambda each: f"{each.metadata['title']}: {each.page_content}"]
     )
@@ -116,13 +221,40 @@ class TestDocuments:
 
     @pytest.mark.parametrize("text", ["no field", "", "{broken"])
     def test_a_wrong_template_is_refused_when_built(self, bert: Reranker, text: str) -> None:
-        with pytest.raises(ValueError, match="document_text"):
+        with pytest.raises(
+            ValueError, match=r"document_text=.* (has no field|is not a template).*Write it as '{title}"
+        ):
             RerankCompressor(reranker=bert, document_text=text)
 
-    def test_a_template_over_metadata_that_is_not_there(self, bert: Reranker) -> None:
+    def test_missing_metadata_is_named_with_its_document(self, bert: Reranker) -> None:
+        documents = [
+            Document(page_content="a", metadata={"title": "t"}),
+            Document(id="p7", page_content="b", metadata={"source": "s"}),
+        ]
         compressor = RerankCompressor(reranker=bert, document_text="{title}: {page_content}")
-        with pytest.raises(ValueError, match=r"missing metadata.*title"):
-            compressor.compress_documents([Document(page_content="a")], QUERY)
+        message = r"documents\[1\] \(id 'p7'\) has no metadata \['title'\], which document_text=.*it has \['source'\]"
+        with pytest.raises(InvalidValueError, match=message):
+            compressor.compress_documents(documents, QUERY)
+        passing = compressor.model_copy(update={"on_error": "passthrough"})
+        assert [each.page_content for each in passing.compress_documents(documents, QUERY)] == ["a", "b"]
+
+    def test_metadata_that_does_not_fit_the_template_is_named_with_its_document(self, bert: Reranker) -> None:
+        compressor = RerankCompressor(reranker=bert, document_text="{page:.1f} {page_content}")
+        documents = [Document(page_content="a", metadata={"page": page}) for page in (1, "one")]
+        with pytest.raises(
+            InvalidValueError, match=r"metadata of documents\[1\] does not fit document_text=.*code 'f'"
+        ):
+            compressor.compress_documents(documents, QUERY)
+
+    def test_metadata_does_not_hide_the_content(self, bert: Reranker) -> None:
+        document = Document(page_content=TEXTS[1], metadata={"page_content": "other", "title": "t"})
+        compressor = RerankCompressor(reranker=bert, document_text="{title}: {page_content}")
+        (output,) = compressor.compress_documents([document], QUERY)
+        assert output.metadata["relevance_score"] == bert.score([(QUERY, f"t: {TEXTS[1]}")])[0]
+
+    def test_the_json_schema_leaves_the_function_out(self) -> None:
+        schema = TypeAdapter(RerankCompressor.model_fields["document_text"].annotation).json_schema()
+        assert schema == {"anyOf": [{"type": "string"}, {"type": "null"}]}
 
 
 class Recorder(BaseCallbackHandler):

@@ -1,14 +1,17 @@
 """LlamaIndex's own objects around the postprocessor: query and chat engines, both event systems, metadata."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from llama_index.core import QueryBundle, Settings, VectorStoreIndex
+from llama_index.core import QueryBundle, Settings, SummaryIndex, VectorStoreIndex
+from llama_index.core.base.llms.types import ChatMessage, CompletionResponse, MessageRole
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload, LlamaDebugHandler
-from llama_index.core.chat_engine import ContextChatEngine
+from llama_index.core.chat_engine import CondenseQuestionChatEngine, ContextChatEngine
 from llama_index.core.embeddings import MockEmbedding
+from llama_index.core.extractors.interface import DEFAULT_NODE_TEXT_TEMPLATE
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
@@ -17,7 +20,7 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import MetadataMode, NodeWithScore, TextNode
 
-from rerank_plugins import Reranker, ScoringError
+from rerank_plugins import InvalidValueError, Reranker, ScoringError
 from rerank_plugins.llama_index import RerankPostprocessor
 from tests.texts import DOCUMENTS, QUERY
 
@@ -64,6 +67,46 @@ async def test_chat_engine(index: VectorStoreIndex, bert: Reranker) -> None:
     engine = ContextChatEngine.from_defaults(retriever=retriever, llm=MockLLM(), node_postprocessors=[reranker])
     assert ids(engine.chat(QUERY).source_nodes) == expected(bert)
     assert ids((await engine.achat(QUERY)).source_nodes) == expected(bert)
+
+
+class Thanked(MockLLM):
+    """Condenses "thanks" to nothing, since it asks nothing."""
+
+    def complete(self, prompt: str, formatted: bool = False, **_: Any) -> CompletionResponse:
+        return CompletionResponse(text="" if "standalone question" in prompt else "You are welcome.")
+
+
+async def test_a_chat_engines_blank_question_raises_unless_failures_are_passed_through(bert: Reranker) -> None:
+    index = SummaryIndex([node.node for node in nodes()])
+    history = [ChatMessage(role=MessageRole.USER, content=QUERY)]
+
+    def chat(on_error: Any) -> CondenseQuestionChatEngine:
+        reranker = RerankPostprocessor(reranker=bert, top_n=2, on_error=on_error)
+        engine = index.as_query_engine(llm=MockLLM(), node_postprocessors=[reranker])
+        return CondenseQuestionChatEngine.from_defaults(engine, llm=Thanked(), chat_history=history)
+
+    with pytest.raises(InvalidValueError, match="query is empty or blank"):
+        chat("raise").chat("thanks")
+    for answer in (chat("passthrough").chat("thanks"), await chat("passthrough").achat("thanks")):
+        assert ids(answer.source_nodes) == ids(nodes())[:2]
+        assert all("query is empty or blank" in node.node.metadata["rerank_error"] for node in answer.source_nodes)
+
+
+class Observed(TextNode):
+    """Knows which threads read its text."""
+
+    def get_content(self, metadata_mode: MetadataMode = MetadataMode.NONE) -> str:
+        self.metadata["threads"].append(threading.get_ident())
+        return self.text
+
+
+async def test_texts_are_built_off_the_event_loop(bert: Reranker) -> None:
+    threads: list[int] = []
+    node = Observed(text=TEXTS[0])
+    node.metadata = {"threads": threads}
+    await RerankPostprocessor(reranker=bert).apostprocess_nodes([NodeWithScore(node=node)], query_str=QUERY)
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 def test_a_query_string_will_do_and_none_will_not(bert: Reranker) -> None:
@@ -135,6 +178,63 @@ class TestMetadata:
     def test_a_failure_keeps_the_retrievers_scores(self, broken: Reranker) -> None:
         reranker = RerankPostprocessor(reranker=broken, on_error="passthrough")
         assert [node.score for node in reranker.postprocess_nodes(nodes(), query_str=QUERY)] == [1, 0.9, 0.8, 0.7, 0.6]
+
+
+class TestLongMetadata:
+    """Metadata such as that of extractors, which would fill max_length, leaves room for the content."""
+
+    QUESTIONS = "\n".join(f"{place}. what does the book say of it on page {place}" for place in range(1, 30))
+
+    @pytest.mark.parametrize("template", ["{metadata_str}\n\n{content}", DEFAULT_NODE_TEXT_TEMPLATE])
+    def test_the_answer_is_found(self, template: str) -> None:
+        given = nodes(title="A book", questions=self.QUESTIONS, summary="The book says it. " * 50)
+        for node in given:
+            assert isinstance(node.node, TextNode)
+            node.node.text_template = template
+        reranker = RerankPostprocessor()
+        outputs = reranker.postprocess_nodes(given, query_str=QUERY)
+        assert outputs[0].node.node_id == expected(reranker.core, top_n=1)[0]
+        assert outputs[0].score is not None
+        assert outputs[1].score is not None
+        assert outputs[0].score > 10 * outputs[1].score
+        assert all(node.node.metadata["rerank_truncated"] for node in outputs)
+        assert [node.node.metadata["questions"] for node in outputs] == [self.QUESTIONS] * len(outputs)
+
+    @pytest.mark.parametrize(("long", "before", "after"), [(False, "ab", ""), (True, "a", "b")])
+    def test_what_exceeds_max_length_bytes_follows_the_content(
+        self, bert: Reranker, long: bool, before: str, after: str
+    ) -> None:
+        metadata = {"a": "hamlet", "hidden": "x" * 600, "b": "é" * 300 if long else "é" * 200}
+        given = nodes(**metadata)
+        for node in given:
+            node.node.excluded_embed_metadata_keys = ["hidden"]
+        outputs = RerankPostprocessor(reranker=bert, top_n=None).postprocess_nodes(given, query_str=QUERY)
+
+        def shown(keys: str) -> str:
+            return "\n".join(f"{key}: {metadata[key]}" for key in keys)
+
+        texts = ["\n\n".join(part for part in (shown(before), text, shown(after)) if part) for text in TEXTS]
+        assert [output.score for output in outputs] == [result.score for result in bert.rank(QUERY, texts)]
+
+    def test_a_template_without_metadata_stays_without(self, bert: Reranker) -> None:
+        given = nodes(questions=self.QUESTIONS)
+        for node in given:
+            assert isinstance(node.node, TextNode)
+            node.node.text_template = "{content}"
+        outputs = RerankPostprocessor(reranker=bert, top_n=None).postprocess_nodes(given, query_str=QUERY)
+        assert [output.score for output in outputs] == [result.score for result in bert.rank(QUERY, TEXTS)]
+
+
+@pytest.mark.parametrize("on_error", ["raise", "passthrough"])
+def test_metadata_of_your_own_named_retrieval_score_is_kept_and_ranked(
+    bert: Reranker, broken: Reranker, on_error: Any
+) -> None:
+    reranker = RerankPostprocessor(reranker=bert if on_error == "raise" else broken, on_error=on_error, top_n=None)
+    outputs = reranker.postprocess_nodes(nodes(retrieval_score="high"), query_str=QUERY)
+    assert all(output.node.metadata["retrieval_score"] == "high" for output in outputs)
+    if on_error == "raise":
+        texts = [f"retrieval_score: high\n\n{text}" for text in TEXTS]
+        assert [output.score for output in outputs] == [result.score for result in bert.rank(QUERY, texts)]
 
 
 class Collector(BaseEventHandler):

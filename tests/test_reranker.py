@@ -28,8 +28,9 @@ from rerank_plugins import (
     UnreadableTextWarning,
 )
 from tests.event_loop import MANY, assert_documents_are_handled_elsewhere, assert_models_run_elsewhere, long_texts
-from tests.fakes import SECONDS, controlled
+from tests.fakes import controlled
 from tests.texts import DOCUMENTS, QUERY, mixed_lengths
+from tests.waiting import SECONDS
 
 # fp32 differs in the last digits with the shape of a batch; int8 runs each pair alone.
 TOLERANCE = 1e-4

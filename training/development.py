@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rerank_plugins.evaluation.dataset import Dataset, Run, read_dataset
+from rerank_plugins.evaluation.dataset import Dataset, read_dataset
 from rerank_plugins.evaluation.first_stage import retrieve_with_faiss, take_from_file
 from rerank_plugins.evaluation.measures import MAIN, average
+from rerank_plugins.evaluation.runs import Run
 from rerank_plugins.retrieval.embedding import BiEncoder
 from rerank_plugins.text.tokenizer import TextTokenizer
 from training.batches import SPECIALS, Ids, Pairs, Rows, Texts, logits_of

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.evaluation.dataset import Dataset
 from rerank_plugins.evaluation.first_stage import retrieve_with_bm25
+from rerank_plugins.reading.passages import Passage
 from rerank_plugins.retrieval.embedding import BiEncoder
-from rerank_plugins.retrieval.passages import Passage
 from rerank_plugins.text.tokenizer import TextTokenizer
 from training.pairs import Pair
 from training.settings import ListSettings

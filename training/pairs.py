@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.evaluation.dataset import read_dataset
-from rerank_plugins.retrieval.passages import read_lines
+from rerank_plugins.reading.files import read_lines
 
 # Two texts share a passage if they share this many words in a row: Brown et al., "Language Models are Few-Shot
 # Learners", 2020, appendix C, tell training text from test text by the same number.

@@ -19,7 +19,7 @@ from lists import Lists
 from tables import print_table
 
 from rerank_plugins import Reranker
-from rerank_plugins.backends.base import Batch
+from rerank_plugins.backends.base import Inputs
 from rerank_plugins.backends.onnx import OnnxBackend
 from rerank_plugins.backends.torch import TorchBackend
 
@@ -79,10 +79,10 @@ def main() -> None:
 
 def _around(reranker: Reranker, backend: Any, request: tuple[str, list[str]]) -> tuple[float, float, Any]:
     """Time a request, and the forward passes of the same batches from as many threads, in turns."""
-    recorded: list[tuple[Any, Batch]] = []
+    recorded: list[tuple[Any, Inputs]] = []
     forward: Callable[..., Any] = backend.forward
 
-    def recording(self: Any, batch: Batch) -> Any:
+    def recording(self: Any, batch: Inputs) -> Any:
         recorded.append((self, dict(batch)))
         return forward(self, batch)
 

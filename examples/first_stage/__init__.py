@@ -3,9 +3,9 @@
 from functools import cache
 from pathlib import Path
 
+from rerank_plugins.reading.passages import Passage, read_passages
 from rerank_plugins.retrieval.embedding import BiEncoder
 from rerank_plugins.retrieval.index import FaissIndex
-from rerank_plugins.retrieval.passages import Passage, read_passages
 
 FOLDER = Path(__file__).parents[1] / "data" / "nq_open_gold"
 

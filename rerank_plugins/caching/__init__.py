@@ -1,4 +1,4 @@
-"""Scores that are kept from one call to the next, in memory or in Redis."""
+"""Keep scores from one call to the next, in memory or in Redis."""
 
 from rerank_plugins.caching.base import ScoreCache
 

@@ -1,4 +1,4 @@
-"""What every cache offers, and how a pair is named in it."""
+"""What every cache offers, and the keys of pairs."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -6,20 +6,20 @@ from typing import Protocol, runtime_checkable
 
 from rerank_plugins.scores import DocumentScore
 
-# What the URL of a Redis server begins with; the last one is a Unix socket.
+# URL schemes of a Redis server; the last one is a Unix socket.
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
 @runtime_checkable
 class ScoreCache(Protocol):
-    """Where scores are kept; a name is the 32 bytes that `KeyMaker.key` makes.
+    """Where scores are kept, under the 32 bytes that `KeyMaker.key` makes of a pair.
 
-    It may forget any score at any time; it may never answer with another pair's. It is called from many threads at
-    once, and never raises: scoring goes on without it.
+    It may forget any score at any time, and must never answer with another pair's. It is called from many threads, and
+    must not raise: scoring continues without it.
     """
 
     def get_many(self, keys: Sequence[bytes]) -> list[DocumentScore | None]:
-        """Look scores up, in the order of the keys; None for what is not there."""
+        """Look scores up, in the order of the keys; None for a miss."""
         ...
 
     def set_many(self, scores: Mapping[bytes, DocumentScore]) -> None:

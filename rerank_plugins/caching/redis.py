@@ -1,4 +1,4 @@
-"""Scores kept in Redis, shared by many processes and machines."""
+"""Keep scores in Redis, shared by many processes and machines."""
 
 import logging
 import struct
@@ -17,20 +17,19 @@ with extra("redis", provides="redis"):
 
 logger = logging.getLogger(__name__)
 
-# A score as bytes: logit, the two truncations and whether there is a span, the span.
+# A score as bytes: raw score; flags for the two truncations and the presence of a span; the span.
 _FORMAT = struct.Struct("<fB2I")
-# After a failure Redis is left alone for so many seconds: a call waits for it once, not again and again.
-_PAUSE = 1.0
 
 
 class RedisCache:
-    """A cache in Redis. Where Redis is slow or down, scoring goes on without it.
+    """A cache in Redis. If Redis is slow or down, scoring continues without it.
 
     Args:
-        url: Where it is: redis://host:6379/0, rediss:// for TLS, unix:// for a socket.
-        namespace: What keys begin with, so that applications can share a server.
-        ttl: Seconds that a score is kept.
+        url: Its address: redis://host:6379/0, rediss:// for TLS, unix:// for a socket.
+        namespace: Prefix of the keys, for servers that several applications share.
+        ttl: Seconds until a score expires.
         timeout: Seconds to wait for an answer.
+        retry_after: Seconds to leave Redis alone after a failure, so that not every call waits for the timeout.
 
     Attributes:
         failures: How often Redis did not answer.
@@ -39,20 +38,35 @@ class RedisCache:
         >>> reranker = Reranker(cache=RedisCache("redis://localhost:6379/0", ttl=3600))
     """
 
-    def __init__(self, url: str, *, namespace: str = "rerank", ttl: int = 86_400, timeout: float = 0.1) -> None:
-        self._arguments = {"url": url, "namespace": namespace, "ttl": ttl, "timeout": timeout}
-        # A retry would make the caller wait longer than the timeout.
+    def __init__(
+        self,
+        url: str,
+        *,
+        namespace: str = "rerank",
+        ttl: int = 86_400,
+        timeout: float = 0.1,
+        retry_after: float = 1.0,
+    ) -> None:
+        self._arguments = {
+            "url": url,
+            "namespace": namespace,
+            "ttl": ttl,
+            "timeout": timeout,
+            "retry_after": retry_after,
+        }
+        # Without retries, which would make the caller wait longer than the timeout.
         try:
             self._client = Redis.from_url(
                 url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
             )
-        except ValueError:  # It quotes what it takes for the port, which may be a part of a password.
+        except ValueError:  # Its message quotes the port, which may be a part of a password.
             raise InvalidValueError(
-                "The Redis URL of the cache cannot be read. It is redis://:password@host:port/0, where signs such as / "
-                "and # in a password are written as %2F and %23."
+                "The Redis URL of the cache is invalid. Write redis://:password@host:port/0, with / and # in the "
+                "password escaped as %2F and %23."
             ) from None
         self._prefix = namespace.encode() + b":"
         self._ttl = ttl
+        self._retry_after = retry_after
         self._silent_until = 0.0
         self.failures = 0
 
@@ -87,8 +101,8 @@ class RedisCache:
 
     def _failed(self, error: RedisError) -> None:
         self.failures += 1
-        self._silent_until = time.monotonic() + _PAUSE
-        logger.warning("Redis did not answer (%s); scoring goes on without it.", type(error).__name__)
+        self._silent_until = time.monotonic() + self._retry_after
+        logger.warning("Redis did not answer (%s); scoring continues without the cache.", type(error).__name__)
 
 
 def _rebuild(arguments: dict[str, object]) -> RedisCache:
@@ -101,7 +115,7 @@ def _pack(score: DocumentScore) -> bytes:
 
 
 def _unpack(data: bytes) -> DocumentScore | None:
-    if len(data) != _FORMAT.size:  # Another program's, or another version's.
+    if len(data) != _FORMAT.size:  # written by another program or version
         return None
     raw, flags, start, end = _FORMAT.unpack(data)
     return DocumentScore(raw, bool(flags & 1), bool(flags & 2), (start, end) if flags & 4 else None)

@@ -42,10 +42,10 @@ def _common(
 
 
 def main() -> None:
-    """Run a command; what can go wrong ends it with one line and status 1."""
+    """Run a command; expected errors end it with one line on stderr and status 1."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # for terminals that do not know UTF-8
+            stream.reconfigure(errors="replace")  # for terminals without UTF-8
     if isinstance(sys.stdin, TextIOWrapper):
         sys.stdin.reconfigure(encoding="utf-8")
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # it looks at the message alone
@@ -61,5 +61,5 @@ def _show_warning(message: Warning | str, *_: object) -> None:
 
 
 def _print_line(kind: str, style: str, message: str) -> None:
-    # As Text: the message is no markup, and "[demo]" in it is not a style.
+    # As Text, not markup: "[demo]" in a message is not a style.
     errors.print(Text.assemble((kind, style), message), soft_wrap=True)

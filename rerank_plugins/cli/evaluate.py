@@ -1,6 +1,6 @@
-"""`rerank-plugins evaluate`: before and after over judged questions."""
+"""`rerank-plugins evaluate`: the quality of a ranking before and after reranking, over judged queries."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -11,80 +11,97 @@ from rich.table import Table
 
 from rerank_plugins.cli import options
 from rerank_plugins.cli.screen import console, errors, print_json, progress
-from rerank_plugins.options import RerankConfig
+from rerank_plugins.options import ModelOptions, ReadingOptions, RerankConfig, RuntimeOptions
 from rerank_plugins.reranker import Reranker
 
 if TYPE_CHECKING:
-    from rerank_plugins.evaluation.dataset import Dataset, Run
-    from rerank_plugins.evaluation.evaluator import Evaluation
+    from rerank_plugins.evaluation.dataset import Dataset
+    from rerank_plugins.evaluation.results import Baseline, Evaluation
+    from rerank_plugins.evaluation.runs import Run
     from rerank_plugins.retrieval.embedding import BiEncoder
+
+    # A dataset with its candidates, and with another order of them to compare with.
+    Task = tuple[Dataset, Run, Baseline | None]
 
 
 class FirstStage(StrEnum):
-    """Where the lists come from."""
+    """The source of the candidates."""
 
     FAISS = "faiss"
     BM25 = "bm25"
     FILE = "file"
 
 
-@options.takes_config(*(name for name in options.MODEL if name != "model"))
+@options.takes_config(ModelOptions, RuntimeOptions, ReadingOptions, without=("model",))
 def evaluate(
-    data: Annotated[list[Path], typer.Option(help="A folder in the BEIR layout; may be given more than once.")],
+    data: Annotated[list[Path], typer.Option(help="Folder in the BEIR layout. Can be repeated.")],
     model: Annotated[
         list[str] | None,
-        typer.Option(help="Folder, or name on the Hub; the embedded model without it. May be given more than once."),
+        typer.Option(help="Folder, or name on the Hub. Can be repeated. Default: the embedded model."),
     ] = None,
-    retriever: Annotated[FirstStage, typer.Option(help="Where the candidates come from.")] = FirstStage.FAISS,
-    embedding_model: Annotated[str | None, typer.Option(help="For FAISS; all-MiniLM-L6-v2 without it.")] = None,
-    k: Annotated[int, typer.Option("--k", min=1, help="How many candidates a question has.")] = 50,
+    retriever: Annotated[
+        FirstStage, typer.Option(help="Source of the candidates; file: candidates.jsonl or candidates.trec.")
+    ] = FirstStage.FAISS,
+    embedding_model: Annotated[
+        str | None, typer.Option(help="Embedding model for FAISS. Default: all-MiniLM-L6-v2.")
+    ] = None,
+    k: Annotated[int, typer.Option("--k", min=1, help="Candidates per query.")] = 50,
     top_n: options.TopN = 5,
-    queries: Annotated[int | None, typer.Option(min=1, help="Draw so many questions a set; all without it.")] = None,
-    seed: Annotated[int, typer.Option(help="What the draw starts from.")] = 0,
-    baseline: Annotated[
-        str | None, typer.Option(help="Compare with an embedding model's cosine; all-MiniLM-L6-v2 is the packaged one.")
+    queries: Annotated[
+        int | None, typer.Option(min=1, help="Number of queries to sample from each dataset. Default: all.")
     ] = None,
-    report: Annotated[Path | None, typer.Option(help="Write figures and a page to this folder.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for the sample.")] = 0,
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="Also compare with an embedding model's cosine similarity, such as all-MiniLM-L6-v2."),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report with figures to this folder.")] = None,
     json: options.Json = False,
     *,
     config: RerankConfig,
 ) -> None:
-    """Measure nDCG, MRR, recall and precision before and after reranking judged questions."""
+    """Measure nDCG, MRR, recall and precision before and after reranking."""
     from rerank_plugins.evaluation.dataset import read_dataset
-    from rerank_plugins.evaluation.evaluator import by_cosine
-    from rerank_plugins.evaluation.evaluator import evaluate as evaluate_one
 
     datasets = [read_dataset(folder).sample(queries, seed=seed) for folder in data]
     lists = _candidates(datasets, retriever, embedding_model, k)
-    encoder = None if baseline is None else _open_encoder(baseline)
-    baselines = [
-        None if encoder is None else by_cosine(dataset, candidates, encoder)
-        for dataset, candidates in zip(datasets, lists, strict=True)
-    ]
-    evaluations = []
-    names: list[str | None] = [*model] if model else [config.model]
-    for name in names:
-        with Reranker.from_config(replace(config, model=name)) as reranker, progress("questions") as bar:
-            for dataset, candidates, compared in zip(datasets, lists, baselines, strict=True):
-                task = bar.add_task(dataset.name, total=len(dataset.queries))
-                evaluations.append(
-                    evaluate_one(
-                        dataset,
-                        candidates,
-                        reranker,
-                        top_n=top_n,
-                        baseline=compared,
-                        on_progress=_advance(bar.advance, task),
-                    )
-                )
+    tasks = list(zip(datasets, lists, _baselines(datasets, lists, baseline), strict=True))
+    names: Sequence[str | None] = model or [None if config.model is None else str(config.model)]
+    evaluations = [each for name in names for each in _evaluate(tasks, replace(config, model=name), top_n)]
     if json:
         print_json({"datasets": [evaluation.as_json() for evaluation in evaluations]})
     else:
-        _print(evaluations)
+        for evaluation in evaluations:
+            _print(evaluation)
     if report is not None:
         from rerank_plugins.evaluation.report import save_report
 
         errors.print(f"Report: {save_report(evaluations, report)}", style="dim", soft_wrap=True)
+
+
+def _evaluate(tasks: "Sequence[Task]", config: RerankConfig, top_n: int) -> "list[Evaluation]":
+    from rerank_plugins.evaluation.evaluator import evaluate as evaluate_one
+
+    evaluations = []
+    with Reranker.from_config(config) as reranker, progress("queries") as bar:
+        for dataset, candidates, baseline in tasks:
+            task = bar.add_task(dataset.name, total=len(dataset.queries))
+            on_progress = _advance(bar.advance, task)
+            evaluations.append(
+                evaluate_one(dataset, candidates, reranker, top_n=top_n, baseline=baseline, on_progress=on_progress)
+            )
+    return evaluations
+
+
+def _baselines(
+    datasets: "Sequence[Dataset]", lists: "Sequence[Run]", embedding_model: str | None
+) -> "Sequence[Baseline | None]":
+    from rerank_plugins.evaluation.evaluator import by_cosine
+
+    if embedding_model is None:
+        return [None] * len(datasets)
+    encoder = _open_encoder(embedding_model)
+    return [by_cosine(dataset, candidates, encoder) for dataset, candidates in zip(datasets, lists, strict=True)]
 
 
 def _candidates(datasets: "list[Dataset]", retriever: FirstStage, embedding_model: str | None, k: int) -> "list[Run]":
@@ -114,24 +131,19 @@ def _advance(advance: Callable[..., object], task: object) -> Callable[[int], ob
     return lambda done: advance(task, done)
 
 
-def _print(evaluations: "list[Evaluation]") -> None:
-    for evaluation in evaluations:
-        before, baseline = evaluation.before, evaluation.baseline
-        rows = [("before", before.measured), ("after", evaluation.after)]
-        rows += [] if baseline is None else [(baseline.name, baseline.measured)]
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        table.add_column(evaluation.dataset.name)
-        for measure in evaluation.after:
-            table.add_column(measure, justify="right")
-        for name, values in rows:
-            table.add_row(name, *(f"{value:.3f}" for value in values.values()))
-        console.print()
-        console.print(table)
-        for other in (before, baseline):
-            if other is not None:
-                against = f"{other.wins:,} questions better, {other.losses:,} worse than {other.name}"
-                console.print(f"{against}, p = {other.p_value:.4f}", style="dim")
-        speed = f"{evaluation.seconds:.1f} s, {evaluation.pairs_per_second:,.0f} pairs a second"
-        cut = f", {evaluation.truncated:,} of {evaluation.pairs:,} cut" if evaluation.truncated else ""
-        questions = f"{len(evaluation.dataset.queries):,} questions"
-        console.print(f"{questions}, {speed}, {evaluation.model} model{cut}", style="dim")
+def _print(evaluation: "Evaluation") -> None:
+    before, baseline = evaluation.before, evaluation.baseline
+    rows = [("before", before.averages), ("after", evaluation.after.averages)]
+    rows += [] if baseline is None else [(baseline.name, baseline.averages)]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column(evaluation.dataset.name)
+    for measure in evaluation.after.averages:
+        table.add_column(measure, justify="right")
+    for name, values in rows:
+        table.add_row(name, *(f"{value:.3f}" for value in values.values()))
+    console.print()
+    console.print(table)
+    for other in (before, baseline):
+        if other is not None:
+            console.print(other.verdict, style="dim")
+    console.print(f"{evaluation.summary}, {evaluation.model} model", style="dim")

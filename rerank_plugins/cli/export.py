@@ -1,4 +1,4 @@
-"""`rerank-plugins export`: a cross-encoder as an ONNX folder that loads without torch."""
+"""`rerank-plugins export`: export a cross-encoder to an ONNX folder that loads without torch."""
 
 import logging
 from dataclasses import asdict, replace
@@ -11,7 +11,7 @@ from rich.table import Table
 
 from rerank_plugins.cli import options
 from rerank_plugins.cli.screen import console, errors, print_json
-from rerank_plugins.options import RerankConfig
+from rerank_plugins.options import ModelOptions, ReadingOptions, RerankConfig
 from rerank_plugins.reranker import Reranker
 
 if TYPE_CHECKING:
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
 
 
 class Precision(StrEnum):
-    """What weights can be quantised to."""
+    """Precisions that weights can be quantized to."""
 
     INT8 = "int8"
 
 
-@options.takes_config("revision", "max_length")
+@options.takes_config(ModelOptions, ReadingOptions, without=("model", "onnx_file", "long_documents", "activation"))
 def export(
     model: Annotated[str, typer.Argument(help="Folder, or name on the Hub.")],
-    folder: Annotated[Path, typer.Argument(help="Where to; a new folder, or an empty one.")],
-    quantize: Annotated[Precision | None, typer.Option(help="Quantise the weights; fp32 without it.")] = None,
+    folder: Annotated[Path, typer.Argument(help="Target folder; new or empty.")],
+    quantize: Annotated[Precision | None, typer.Option(help="Quantize the weights. Default: fp32.")] = None,
     verify: Annotated[
         Path | None,
-        typer.Option(help='Compare both on the lists of a file: {"query": ..., "documents": [...]} a line.'),
+        typer.Option(help='Compare both models on a file with {"query": ..., "documents": [...]} lines.'),
     ] = None,
     json: options.Json = False,
     *,
     config: RerankConfig,
 ) -> None:
-    """Export a cross-encoder to FOLDER as optimised ONNX, which Reranker(FOLDER) runs on the CPU without torch."""
+    """Export a cross-encoder to FOLDER as optimised ONNX: Reranker(FOLDER) runs it on the CPU without torch."""
     from rerank_plugins.exporting.agreement import compare, read_candidates
     from rerank_plugins.exporting.exporter import export as export_model
 
     lists = None if verify is None else read_candidates(verify)
     config = replace(config, model=model)
-    logging.disable(logging.WARNING)  # onnxruntime's advice on how to call it
+    logging.disable(logging.WARNING)  # onnxruntime's advice on its own calls
     with errors.status(f"Exporting {model}"):
         export_model(config, folder, int8=quantize is Precision.INT8)
     size = sum(file.stat().st_size for file in folder.iterdir())
@@ -66,14 +66,14 @@ def export(
 
 
 def _print(agreement: "Agreement") -> None:
-    console.print(f"\nBeside the original, on {agreement.lists:,} lists with {agreement.pairs:,} pairs:")
+    console.print(f"\nCompared with the original, on {agreement.lists:,} lists with {agreement.pairs:,} pairs:")
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for name, value in (
         ("same order (Kendall's tau)", agreement.kendall_tau),
         ("same first five", agreement.top_5_overlap),
         ("same first", agreement.same_first),
-        ("largest difference of two logits", agreement.largest_difference),
-        ("mean difference", agreement.mean_difference),
+        ("largest logit difference", agreement.largest_difference),
+        ("mean logit difference", agreement.mean_difference),
     ):
         table.add_row(name, f"{value:.4f}")
     console.print(table)

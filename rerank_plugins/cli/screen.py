@@ -1,4 +1,4 @@
-"""Where the commands write: results to stdout, everything else to stderr."""
+"""What the commands print: results on stdout, everything else on stderr."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from rerank_plugins.results import RankResult
 
-# All but tab and line feed (ECMA-48, C0 and C1).
+# All control characters but tab and line feed (ECMA-48, C0 and C1).
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 console = Console(highlight=False)
@@ -28,7 +28,7 @@ def print_json(value: Any) -> None:
 
 
 def progress(unit: str) -> Progress:
-    """Make a progress bar on stderr that goes away when it is done."""
+    """Make a progress bar on stderr that disappears when it is done."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -51,20 +51,20 @@ def print_ranking(documents: Iterable[tuple[RankResult, Text]]) -> None:
     table.add_column("document")
     for rank, (result, text) in enumerate(documents, start=1):
         was = result.index + 1
-        cut = Text(" [cut]", style="yellow") if result.truncated else Text()
+        cut = Text(" [truncated]", style="yellow") if result.truncated else Text()
         table.add_row(str(rank), str(was), _move(was, rank), _score_bar(result.score), _plain(text) + cut)
     console.print(table)
 
 
 def _plain(text: Text) -> Text:
-    """Take the control characters out of a document, which could steer the terminal."""
+    """Replace control characters of a document, which could control the terminal."""
     shown = text.copy()
     shown.plain = _CONTROL.sub("\ufffd", text.plain)
     return shown
 
 
 def _score_bar(score: float, width: int = 10) -> Text:
-    """Draw a score between 0 and 1 as a bar with its number; others have no bar."""
+    """Draw a score between 0 and 1 as a bar with its number; other scores as a number alone."""
     if not 0.0 <= score <= 1.0:
         return Text(f"{score:.3f}")
     filled = round(score * width)

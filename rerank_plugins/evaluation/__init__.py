@@ -1,1 +1,1 @@
-"""Judged questions in, tables and figures of before and after out."""
+"""Measure rankings before and after reranking, over judged queries."""

@@ -1,32 +1,30 @@
-"""Read judged questions: a folder in the BEIR layout, plain or gzip."""
+"""Read judged queries: a folder in the BEIR layout, plain or gzip."""
 
-import csv
-import json
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from rerank_plugins.errors import InvalidValueError
-from rerank_plugins.retrieval.passages import Passage, read_lines, read_passages
+from rerank_plugins.evaluation.qrels import Qrels, read_qrels
+from rerank_plugins.evaluation.runs import Run, check_run, read_run
+from rerank_plugins.reading.passages import Format, Passage, read_passages
 
-# Ranked documents of each question: query id to document ids, best first.
-Run = dict[str, list[str]]
-# Judgements of each question: query id to document id to grade, 0 for not relevant.
-Qrels = dict[str, dict[str, int]]
+_QRELS = ("qrels.tsv", "qrels.txt", "qrels/test.tsv")
+_CANDIDATES = ("candidates.jsonl", "candidates.trec")
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A collection with judged questions.
+    """A collection with judged queries.
 
     Attributes:
         name: The folder's name.
         passages: The documents by id.
-        queries: The judged questions: text by id.
+        queries: The judged queries: text by id.
         qrels: The judgements.
-        candidates: A first stage's own lists, where the folder brings them.
+        candidates: Lists from the user's own retriever, if the folder has any.
     """
 
     name: str
@@ -36,7 +34,12 @@ class Dataset:
     candidates: Run | None
 
     def sample(self, count: int | None, *, seed: int) -> "Dataset":
-        """Return the dataset with `count` of its questions, drawn with a seed; all of them for None."""
+        """Return the dataset with a random sample of its queries.
+
+        Args:
+            count: How many queries; None, or more than there are, for all.
+            seed: Random seed.
+        """
         if count is None or count >= len(self.queries):
             return self
         chosen = sorted(np.random.default_rng(seed).choice(sorted(self.queries), size=count, replace=False).tolist())
@@ -48,14 +51,18 @@ class Dataset:
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """Read `corpus.jsonl`, `queries.jsonl` and `qrels.tsv` (or `qrels/test.tsv`), and a first stage's own lists.
+    """Read `corpus.jsonl`, `queries.jsonl`, judgements and, if there are any, candidates.
 
-    The lists are in `candidates.jsonl` or, as a TREC run, in `candidates.trec`, if there are any. Every file may be
-    compressed (`.gz`). Questions without a judgement are left out; judged documents that are not in the corpus still
-    count for recall and for the ideal ranking, as in trec_eval.
+    Judgements are in `qrels.tsv`, `qrels.txt` or `qrels/test.tsv` (see `read_qrels`); candidates in `candidates.jsonl`
+    or `candidates.trec` (see `read_run`). Each file may be compressed (`.gz`). Queries without a judgement are left
+    out. Relevant documents that are not in the corpus count as not found, as in trec_eval, with a warning.
+
+    Args:
+        folder: The folder.
 
     Raises:
-        InvalidValueError: If a file is missing or broken, or a judged question or a candidate is not among the others.
+        InvalidValueError: If a file is missing, broken or there twice; if ids repeat; if a judged query or a candidate
+            is unknown; or if no document of the corpus is judged relevant, so that every measure would be 0.
 
     Examples:
         >>> read_dataset(Path("examples/data/nq_open_gold")).queries["q0"]
@@ -63,74 +70,80 @@ def read_dataset(folder: Path) -> Dataset:
     """
     if not folder.is_dir():
         raise InvalidValueError(f"There is no folder '{folder}'. It needs corpus.jsonl, queries.jsonl and qrels.tsv.")
-    passages = {passage.id: passage for passage in read_passages(_find(folder, "corpus.jsonl"))}
-    questions = {passage.id: passage.text for passage in read_passages(_find(folder, "queries.jsonl"))}
-    qrels = _read_qrels(_find(folder, "qrels.tsv", "qrels/test.tsv"))
+    passages = _read(_require(folder, "corpus.jsonl"))
+    questions = {query_id: query.text for query_id, query in _read(_require(folder, "queries.jsonl")).items()}
+    qrels = read_qrels(_require(folder, *_QRELS))
+    _check_queries(folder, qrels, questions)
+    _check_documents(folder, qrels, passages)
+    candidates = _read_candidates(folder, questions, passages)
+    queries = {query_id: questions[query_id] for query_id in qrels}
+    return Dataset(folder.resolve().name, passages, queries, qrels, candidates)
+
+
+def _read(file: Path) -> dict[str, Passage]:
+    return {passage.id: passage for passage in read_passages(file, file_format=Format.JSONL, unique_ids=True)}
+
+
+def _require(folder: Path, *names: str) -> Path:
+    file = _find(folder, *names)
+    if file is None:
+        raise InvalidValueError(f"'{folder}' has no {' or '.join(names)}, plain or .gz.")
+    return file
+
+
+def _find(folder: Path, *names: str) -> Path | None:
+    files = [file for name in names for file in (folder / name, folder / f"{name}.gz") if file.is_file()]
+    if len(files) > 1:
+        found = " and ".join(str(file.relative_to(folder)) for file in files)
+        raise InvalidValueError(
+            f"'{folder}' has {found}, and only one of them can be read. Remove or rename the other."
+        )
+    return files[0] if files else None
+
+
+def _check_queries(folder: Path, qrels: Qrels, questions: dict[str, str]) -> None:
     if unknown := sorted(qrels.keys() - questions.keys()):
         raise InvalidValueError(
-            f"'{folder}' judges {len(unknown)} questions that it does not have, such as {unknown[0]!r}."
+            f"'{folder}' judges {len(unknown)} queries that queries.jsonl does not have, such as {unknown[0]!r}."
         )
-    candidates = _read_candidates(folder, passages)
-    return Dataset(folder.name, passages, {query_id: questions[query_id] for query_id in qrels}, qrels, candidates)
+    if blank := [query_id for query_id in qrels if not questions[query_id].strip()]:
+        raise InvalidValueError(f"The query {blank[0]!r} in '{folder}' is empty or blank.")
 
 
-def _find(folder: Path, *names: str) -> Path:
-    for name in names:
-        for file in (folder / name, folder / f"{name}.gz"):
-            if file.is_file():
-                return file
-    raise InvalidValueError(f"'{folder}' holds no {' or '.join(names)}, plain or .gz.")
+def _check_documents(folder: Path, qrels: Qrels, passages: dict[str, Passage]) -> None:
+    relevant = {
+        query_id: [document_id for document_id, grade in grades.items() if grade > 0]
+        for query_id, grades in qrels.items()
+    }
+    pairs = [(query_id, document_id) for query_id, document_ids in relevant.items() for document_id in document_ids]
+    if not pairs:
+        raise InvalidValueError(f"'{folder}' judges no document as relevant: all grades are 0 or below.")
+    missing = [pair for pair in pairs if pair[1] not in passages]
+    if len(missing) == len(pairs):
+        raise InvalidValueError(
+            f"None of the relevant documents in '{folder}' is in its corpus. The judgements name, for example, "
+            f"{missing[0][1]!r}; the corpus has ids such as {next(iter(passages))!r}."
+        )
+    if missing:
+        warnings.warn(
+            f"{len(missing)} of {len(pairs)} relevant documents in '{folder}' are not in its corpus, such as "
+            f"{missing[0][1]!r} for query {missing[0][0]!r}. They count as not found.",
+            stacklevel=3,
+        )
+    if without := [query_id for query_id, document_ids in relevant.items() if not document_ids]:
+        warnings.warn(
+            f"{len(without)} of {len(qrels)} queries in '{folder}' have no relevant document, such as {without[0]!r}. "
+            "Their measures are always 0.",
+            stacklevel=3,
+        )
 
 
-def _read_qrels(file: Path) -> Qrels:
-    qrels: Qrels = {}
-    for number, row in enumerate(csv.reader(read_lines(file), delimiter="\t"), start=1):
-        if number == 1 and not row[-1].lstrip("-").isdigit():
-            continue  # BEIR's header: query-id, corpus-id, score
-        try:
-            query_id, document_id, grade = row
-            qrels.setdefault(query_id, {})[document_id] = int(grade)
-        except ValueError:
-            raise InvalidValueError(
-                f"Line {number} of '{file}' is not a question, a document and a whole-number grade between tabs: {row}."
-            ) from None
-    if not qrels:
-        raise InvalidValueError(f"'{file}' holds no judgements.")
-    return qrels
-
-
-def _read_candidates(folder: Path, passages: dict[str, Passage]) -> Run | None:
-    try:
-        file = _find(folder, "candidates.jsonl", "candidates.trec")
-    except InvalidValueError:
+def _read_candidates(folder: Path, questions: dict[str, str], passages: dict[str, Passage]) -> Run | None:
+    file = _find(folder, *_CANDIDATES)
+    if file is None:
         return None
-    run = _parse_trec(file) if ".trec" in file.suffixes else _parse_objects(file)
-    for query_id, document_ids in run.items():
-        if unknown := [each for each in document_ids if each not in passages]:
-            raise InvalidValueError(
-                f"'{file}' lists {unknown[0]!r} for question {query_id!r}, and the corpus has no such document."
-            )
+    run = read_run(file)
+    if unknown := [query_id for query_id in run if query_id not in questions]:
+        raise InvalidValueError(f"'{file}' has a list for query {unknown[0]!r}, which queries.jsonl does not have.")
+    check_run(run, run, passages, f"'{file}'")
     return run
-
-
-def _parse_objects(file: Path) -> Run:
-    run: Run = {}
-    for number, line in enumerate(read_lines(file), start=1):
-        try:
-            row: Any = json.loads(line)
-            run[str(row["query_id"])] = [str(document_id) for document_id in row["doc_ids"]]
-        except (ValueError, KeyError, TypeError):
-            raise InvalidValueError(f"Line {number} of '{file}' is no object with query_id and doc_ids.") from None
-    return run
-
-
-def _parse_trec(file: Path) -> Run:
-    """Read a TREC run: question, Q0, document, rank, score, name; ordered by score, then by rank."""
-    scored: dict[str, list[tuple[float, int, str]]] = {}
-    for number, line in enumerate(read_lines(file), start=1):
-        try:
-            query_id, _, document_id, rank, score, _ = line.split()
-            scored.setdefault(query_id, []).append((-float(score), int(rank), document_id))
-        except ValueError:
-            raise InvalidValueError(f"Line {number} of '{file}' is no line of a TREC run: {line.strip()!r}.") from None
-    return {query_id: [document_id for *_, document_id in sorted(rows)] for query_id, rows in scored.items()}

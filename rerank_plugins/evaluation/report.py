@@ -1,11 +1,12 @@
-"""A short HTML page around the figures of an evaluation."""
+"""Write an HTML page with the tables and figures of an evaluation."""
 
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
-from rerank_plugins.evaluation.evaluator import Evaluation
 from rerank_plugins.evaluation.figures import save_figures
+from rerank_plugins.evaluation.results import Evaluation
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -32,38 +33,45 @@ figure {{ margin: 1.5rem 0; }}
 
 
 def save_report(evaluations: Sequence[Evaluation], folder: Path) -> Path:
-    """Write figures and `index.html` to a folder, and return the page."""
+    """Write figures and a page, `index.html`, to a folder.
+
+    Args:
+        evaluations: One for each dataset and model.
+        folder: The folder; created if it does not exist.
+
+    Returns:
+        The page's path.
+    """
     files = save_figures(evaluations, folder)
-    figures = "\n".join(f'<figure><img src="{escape(file.name)}" alt="{escape(file.stem)}"></figure>' for file in files)
+    figures = "\n".join(
+        f'<figure><img src="{escape(quote(file.name))}" alt="{escape(file.stem)}"></figure>' for file in files
+    )
     page = folder / "index.html"
     page.write_text(_PAGE.format(tables="\n".join(map(_table, evaluations)), figures=figures), encoding="utf-8")
     return page
 
 
 def _table(evaluation: Evaluation) -> str:
-    measures = list(evaluation.after)
-    rows = [("before", evaluation.before.measured), ("after", evaluation.after)]
+    measures = list(evaluation.after.averages)
+    rows = [("before", evaluation.before.averages), ("after", evaluation.after.averages)]
     if evaluation.baseline is not None:
-        rows.append((evaluation.baseline.name, evaluation.baseline.measured))
+        rows.append((evaluation.baseline.name, evaluation.baseline.averages))
     head = "".join(f"<th>{escape(measure)}</th>" for measure in measures)
     body = "".join(
         f"<tr><td>{escape(name)}</td>" + "".join(f"<td>{values[measure]:.3f}</td>" for measure in measures) + "</tr>"
         for name, values in rows
     )
-    before = evaluation.before
     return (
         f"<h2>{escape(evaluation.dataset.name)}, {escape(evaluation.model)}</h2>"
-        f"<p>{len(evaluation.dataset.queries):,} questions: {before.wins:,} better, {before.losses:,} worse "
-        f"(p = {before.p_value:.4f}), {evaluation.pairs_per_second:,.0f} pairs a second, {evaluation.truncated:,} of "
-        f"{evaluation.pairs:,} documents cut.</p>"
+        f"<p>{escape(evaluation.before.verdict)}. {escape(evaluation.summary)}.</p>"
         f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>"
         f"{_questions(evaluation)}"
     )
 
 
 def _questions(evaluation: Evaluation) -> str:
-    """The questions whose order changed for better or worse, the greatest loss first."""
-    before, after = evaluation.before.per_question, evaluation.per_question
+    """List the queries whose nDCG@10 changed, the largest loss first."""
+    before, after = evaluation.before.per_question, evaluation.after.per_question
     gains = {each: after[each] - before[each] for each in after}
     changed = sorted((each for each, gain in gains.items() if gain), key=gains.__getitem__)
     rows = "".join(
@@ -71,6 +79,6 @@ def _questions(evaluation: Evaluation) -> str:
         for each in changed
     )
     return (
-        "<details><summary>Question by question, the greatest loss first</summary><table><thead><tr><th>question</th>"
+        "<details><summary>Query by query, the largest loss first</summary><table><thead><tr><th>query</th>"
         f"<th>nDCG@10 before</th><th>after</th></tr></thead><tbody>{rows}</tbody></table></details>"
     )

@@ -1,1 +1,1 @@
-"""From a cross-encoder in PyTorch to an ONNX folder that loads without torch, and how far the two agree."""
+"""Export a PyTorch cross-encoder to an ONNX folder that loads without torch, and measure how far the two agree."""

@@ -1,4 +1,4 @@
-"""How far two models agree on the same lists: the order, the first places, the scores."""
+"""Measure how far two models agree on the same lists: order, first places, raw scores."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -8,9 +8,9 @@ from statistics import fmean
 
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.extras import extra
+from rerank_plugins.reading.files import read_lines
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.results import RankResult
-from rerank_plugins.retrieval.passages import read_lines
 
 with extra("export", provides="scipy"):
     from scipy.stats import kendalltau
@@ -31,13 +31,13 @@ class Agreement:
     """How far one model's results are from another's.
 
     Attributes:
-        lists: How many lists both ranked.
-        pairs: How many pairs that were.
+        lists: Lists that both ranked.
+        pairs: Pairs in these lists.
         kendall_tau: The mean over the lists of Kendall's tau-b: 1 for the same order, -1 for the reverse one.
         top_5_overlap: The mean share of the first five that both have among theirs.
-        same_first: In which share of the lists both have the same document first.
-        largest_difference: Between two logits of a pair.
-        mean_difference: Between two logits of a pair, without its sign.
+        same_first: The share of the lists in which both rank the same document first.
+        largest_difference: The largest difference of a pair's two raw scores.
+        mean_difference: The mean absolute difference of a pair's two raw scores.
     """
 
     lists: int
@@ -74,7 +74,7 @@ def compare(one: Reranker, other: Reranker, lists: Iterable[Candidates]) -> Agre
 
 
 def agreement(rankings: Sequence[tuple[Sequence[RankResult], Sequence[RankResult]]]) -> Agreement:
-    """Compare rankings of the same lists, two and two."""
+    """Compare pairs of rankings of the same lists."""
     logits = [(_by_index(one), _by_index(other)) for one, other in rankings]
     differences = [abs(a - b) for one, other in logits for a, b in zip(one, other, strict=True)]
     return Agreement(
@@ -94,7 +94,7 @@ def _by_index(results: Sequence[RankResult]) -> list[float]:
 
 def _tau(one: list[float], other: list[float]) -> float:
     single = len(set(one)) == 1, len(set(other)) == 1
-    # Tau is undefined where a side has a single value: either there is nothing to order, or all of it is missed.
+    # Tau is undefined where one side has a single value: both agree if the other has one too.
     return float(all(single)) if any(single) else float(kendalltau(one, other).statistic)
 
 
@@ -108,7 +108,7 @@ def _parse(line: str, where: str) -> Candidates:
         row = json.loads(line)
         query, documents = row["query"], row["documents"]
     except (ValueError, KeyError, TypeError):
-        raise InvalidValueError(f'{where} is no {{"query": ..., "documents": [...]}}.') from None
+        raise InvalidValueError(f'{where} is not an object with "query" and "documents".') from None
     if not isinstance(documents, list) or not documents:
-        raise InvalidValueError(f'{where} has no documents. It needs "documents": [...] with one string or more.')
+        raise InvalidValueError(f'{where} has no documents. It needs "documents": [...] with at least one string.')
     return Candidates(query, documents)

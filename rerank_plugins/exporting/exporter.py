@@ -1,4 +1,4 @@
-"""Write a cross-encoder as an optimised ONNX file, with what it takes to load it."""
+"""Export a cross-encoder as an optimised ONNX file, with the files needed to load it."""
 
 import shutil
 import tempfile
@@ -22,7 +22,7 @@ from onnxruntime.transformers.fusion_options import FusionOptions
 from onnxruntime.transformers.optimizer import optimize_model
 
 MODEL_FILE = "model.onnx"
-# What says how a pair is tokenized and what a logit means; some models lack some of them.
+# They say how a pair is tokenized and what a logit means; some models lack some of them.
 _SIDE_FILES = (
     "config.json",
     "config_sentence_transformers.json",
@@ -31,24 +31,24 @@ _SIDE_FILES = (
     "special_tokens_map.json",
 )
 _OPSET = 17
-# What one protobuf message can hold (Protocol Buffers, "Proto limits"); larger weights go into a file beside it.
+# Size limit of a protobuf message (Protocol Buffers, "Proto limits"); larger weights go into a file beside it.
 _PROTOBUF_LIMIT = 2**31 - 1
-# onnxruntime's name for the encoders whose attention, layer norms and GELU it fuses; what it cannot fuse it leaves.
+# onnxruntime's name for encoders whose attention, layer norms and GELU it fuses; it leaves what it cannot fuse.
 _FAMILY = "bert"
 
 
 def export(config: RerankConfig, folder: Path, *, int8: bool = False) -> None:
-    """Export a model of the Hub or of this machine to a folder for `Reranker(folder)`.
+    """Export a model from the Hub or from this machine to a folder for `Reranker(folder)`.
 
     Args:
         config: Which model.
-        folder: Where to; it is made, and must be empty.
-        int8: Whether to quantise the weights.
+        folder: The target; created if needed, and must be empty.
+        int8: Whether to quantize the weights.
 
     Raises:
         InvalidValueError: If the folder is not empty.
         ModelNotFoundError: If there is no such model, or no safetensors.
-        UnsupportedModelError: If it is no cross-encoder with one label.
+        UnsupportedModelError: If it is not a cross-encoder with one label.
 
     Examples:
         >>> export(RerankConfig(model="BAAI/bge-reranker-v2-m3"), Path("m3-int8"), int8=True)
@@ -70,7 +70,7 @@ def export(config: RerankConfig, folder: Path, *, int8: bool = False) -> None:
         plain, optimized = Path(scratch) / "plain.onnx", Path(scratch) / MODEL_FILE
         _trace(model, plain)
         heads, width = model.config.num_attention_heads, model.config.hidden_size
-        del model  # What follows holds the weights several times over.
+        del model  # The following steps hold the weights several times.
         optimize_model(
             str(plain),
             model_type=_FAMILY,
@@ -83,27 +83,27 @@ def export(config: RerankConfig, folder: Path, *, int8: bool = False) -> None:
             scale_rows(optimized)
             quantize(optimized, folder / MODEL_FILE, external_data=external_data)
         else:
-            # Under the same name: a file of weights is found by the name that stands in the model.
+            # Under the same name: the model file names its file of weights.
             for file in Path(scratch).glob(f"{MODEL_FILE}*"):
                 file.replace(folder / file.name)
-    for weights in folder.glob(f"{MODEL_FILE}.data"):  # onnx writes them for their owner's eyes only.
+    for weights in folder.glob(f"{MODEL_FILE}.data"):  # onnx makes them readable for their owner only.
         weights.chmod((folder / MODEL_FILE).stat().st_mode)
 
 
 def _fusions() -> FusionOptions:
-    """Choose what becomes one operator: attention and GELU, but no sum with the layer norm that follows it.
+    """Choose what becomes one operator: attention and GELU, but not a sum with the layer norm that follows it.
 
     onnxruntime's SkipLayerNormalization takes longer on the CPU than an addition and a LayerNormalization
     (benchmarks/README.md, "What was tried").
     """
     options = FusionOptions(_FAMILY)
     options.enable_skip_layer_norm = False
-    options.enable_embed_layer_norm = False  # It is found by the other's operators.
+    options.enable_embed_layer_norm = False  # It depends on the other's operators.
     return options
 
 
 class _Logits(nn.Module):
-    """A classifier whose one output is its logits, of shape (batch, 1), as other libraries read them too."""
+    """A classifier whose only output is its logits, of shape (batch, 1), as other libraries expect."""
 
     def __init__(self, model: nn.Module, names: tuple[str, ...]) -> None:
         super().__init__()
@@ -118,11 +118,11 @@ def _trace(model: nn.Module, file: Path) -> None:
     names = accepted_inputs(model)
     example = torch.ones((2, 16), dtype=torch.long)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own, of its age and of tracing
+        warnings.simplefilter("ignore")  # the exporter's own, about its deprecation and tracing
         torch.onnx.export(
             _Logits(model, names).eval(),
             tuple(example for _ in names),
-            str(file),  # Of a Path it does not see that weights can go beside it, which those over 2 GiB must.
+            str(file),  # With a Path it would not put weights over 2 GiB into a file beside it.
             input_names=list(names),
             output_names=["logits"],
             dynamic_axes={name: {0: "batch", 1: "sequence"} for name in names} | {"logits": {0: "batch"}},

@@ -1,4 +1,4 @@
-"""Quantise an ONNX model's matrices and word embeddings to int8, so that scores move little."""
+"""Quantize an ONNX model's matrices and word embeddings to int8 with little change to the scores."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -14,25 +14,25 @@ with extra("export", provides="onnx"):
     from onnx.numpy_helper import from_array, to_array
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-# Rows are divided by this at least, so that one of zeros stays zeros; one over it is still finite in fp32.
+# Lower bound of a row's divisor: a row of zeros stays zeros, and 1 divided by it is finite in fp32.
 _LEAST, _TINY = "least_scale", 1e-30
-# What multiplies by a weight.
+# Operators that multiply by a weight matrix.
 _MULTIPLIERS = ["Attention", "MatMul"]
-# Of int8 in each direction.
+# Largest magnitude of a symmetric int8 value.
 _STEPS = 127
 
 
 def quantize(source: Path, target: Path, *, external_data: bool = False, keep: Collection[str] = ()) -> None:
-    """Quantise matrices and embeddings to int8, and activations as they come, each run with a scale of its own.
+    """Quantize matrices and embeddings to int8; activations are quantized at run time, with one scale for each run.
 
     Embeddings have a scale for each row, and matrices one for each column (`saturation_free`; those that a sum is one
     operator with have the 7 bits that onnxruntime's documentation advises, "Quantize ONNX models").
 
     Args:
         source: The model in fp32.
-        target: Where to.
+        target: The file to write.
         external_data: Whether the weights go into a file beside it, for models that one file cannot hold.
-        keep: How the names of the nodes begin that stay in fp32.
+        keep: Name prefixes of the nodes that stay in fp32.
     """
     nodes = onnx.load(source, load_external_data=False).graph.node
     kept = {node.name for node in nodes if node.name.startswith(tuple(keep))}
@@ -44,21 +44,21 @@ def quantize(source: Path, target: Path, *, external_data: bool = False, keep: C
         per_channel=True,
         reduce_range=True,
         use_external_data_format=external_data,
-        # onnxruntime cannot infer the types of what its own fused operators give.
+        # onnxruntime cannot infer the output types of its own fused operators.
         extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
-        # onnxruntime first makes each Gemm a MatMul and an Add, and looks for the names afterwards.
+        # onnxruntime first splits each Gemm into a MatMul and an Add, and matches names afterwards.
         nodes_to_exclude=[*kept, *(f"{name}_MatMul" for name in kept)],
     )
     model = onnx.load(target)
     _round_matrices(model.graph, onnx.load(source).graph)
     _round_tables(model.graph, kept)
     beside = target.with_name(f"{target.name}.data")
-    beside.unlink(missing_ok=True)  # onnx would write after what is there.
+    beside.unlink(missing_ok=True)  # onnx would append to it.
     onnx.save(model, target, save_as_external_data=external_data, location=beside.name)
 
 
 def saturation_free(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Round a matrix to 8 bits in such a way that all processors compute the same with it.
+    """Round a matrix to 8 bits so that no processor saturates when it multiplies by it.
 
     Those without VNNI add the products of two neighbours in a column in 16 bits (VPMADDUBSW), where activations of up
     to 255 and weights that are over 128 together saturate. 7 bits would never do that; here a column's scale is as fine
@@ -78,7 +78,7 @@ def saturation_free(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDAr
     inputs, outputs = weight.shape
     pairs = np.pad(weight, ((0, inputs % 2), (0, 0))).reshape(-1, 2, outputs)
     sums = np.maximum(np.maximum(pairs, 0).sum(1), -np.minimum(pairs, 0).sum(1))
-    return _rounded(weight, sums.max(0))  # It makes 128 at most of a sum of 127.
+    return _rounded(weight, sums.max(0))  # Rounding turns a sum of 127 into 128 at most.
 
 
 def _rounded(weight: NDArray[np.float32], largest: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -88,7 +88,7 @@ def _rounded(weight: NDArray[np.float32], largest: NDArray[np.float32]) -> tuple
 
 
 def _round_matrices(graph: onnx.GraphProto, source: onnx.GraphProto) -> None:
-    """Put `saturation_free` weights in the place of onnxruntime's own."""
+    """Replace onnxruntime's rounded matrices by `saturation_free` ones."""
     # Not those of a Gemm, which onnxruntime may have transposed.
     multiplied = {node.input[1] for node in source.node if node.op_type in _MULTIPLIERS}
     multiplied -= {name for node in source.node if node.op_type not in _MULTIPLIERS for name in node.input}
@@ -101,7 +101,7 @@ def _round_matrices(graph: onnx.GraphProto, source: onnx.GraphProto) -> None:
 
 
 def _round_tables(graph: onnx.GraphProto, kept: Collection[str]) -> None:
-    """Quantise the tables that rows are taken from, each row by a scale of its own."""
+    """Quantize embedding tables, with one scale for each row."""
     tables = {
         each.name: each
         for each in graph.initializer
@@ -118,7 +118,7 @@ def _round_tables(graph: onnx.GraphProto, kept: Collection[str]) -> None:
 
 
 def _only_rows(name: str, graph: onnx.GraphProto, kept: Collection[str]) -> bool:
-    """Whether a weight is read, and only by nodes that take rows of it and may be quantised."""
+    """Tell whether a weight is read only by nodes that gather its rows and may be quantized."""
     readers = [node for node in graph.node if name in node.input]
     return bool(readers) and all(
         node.op_type == "Gather"

@@ -1,11 +1,12 @@
 """What a model's own files declare about it: labels, activation, lengths, and how it wants a pair encoded."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rerank_plugins.errors import ModelNotFoundError, UnsupportedModelError
+from rerank_plugins.json_files import Fields, read_fields
+from rerank_plugins.models.refusals import check_declared, check_modules
+from rerank_plugins.models.unusable import explain
 from rerank_plugins.options import MIN_MAX_LENGTH
 
 # These models count positions from pad_token_id + 1, so the first pad_token_id + 1 rows of the position table are
@@ -25,7 +26,7 @@ _OFFSET_POSITIONS = frozenset(
 # The spelling of sentence-transformers, which most published cross-encoders carry.
 _ACTIVATIONS = {"torch.nn.modules.activation.Sigmoid": "sigmoid", "torch.nn.modules.linear.Identity": "identity"}
 _NO_LIMIT = 10**9
-# What FlagEmbedding's `FlagReranker` takes for bge-reranker-v2-m3.
+# The default of FlagEmbedding's `FlagReranker` for bge-reranker-v2-m3.
 _MAX_LENGTH = 512
 _PAIR_ENCODINGS = ("template", "segments")
 
@@ -37,10 +38,11 @@ class DeclaredConfig:
     Attributes:
         activation: `sigmoid`, `identity`, another one's dotted name, or None where nothing is declared.
         max_positions: The longest sequence, or segment, the model has positions for; None where nothing is declared.
-        max_length: Tokens of a pair, unless somebody says otherwise.
-        pad_token_id: The id that fills a batch up.
+        max_length: Default number of tokens of a pair.
+        pad_token_id: The id that pads a batch.
         pair_encoding: `template`: one sequence in the tokenizer's own pair template. `segments`: query and document
             side by side as two single sequences, positions restarting in the second.
+        languages: The languages the model reads, as ISO 639-1 codes or language tags; None where it declares none.
     """
 
     activation: str | None
@@ -48,107 +50,95 @@ class DeclaredConfig:
     max_length: int
     pad_token_id: int
     pair_encoding: str
+    languages: tuple[str, ...] | None
 
 
 def read_declared(name: str, folder: Path) -> DeclaredConfig:
-    """Read a folder's `config.json` and what stands beside it, and refuse what is no cross-encoder.
+    """Read a folder's `config.json` and the files beside it, and refuse what is not a usable cross-encoder.
+
+    Args:
+        name: The model's name, for messages.
+        folder: Its folder.
 
     Raises:
-        ModelNotFoundError: If there is no `config.json`, or it is not JSON.
-        UnsupportedModelError: If the model has no classification head, or more than one label.
+        ModelNotFoundError: If files are missing, are not JSON, or are not those of a whole model.
+        UnsupportedModelError: If the model is not an encoder with one label, if it needs a prompt or modules that are
+            not supported, or if a field has a wrong value.
+
+    Examples:
+        >>> read_declared("BAAI/bge-reranker-v2-m3", folder).max_positions
+        8192
     """
-    config = read_json(folder / "config.json")
-    if config is None:
-        raise ModelNotFoundError(f"'{folder}' holds no config.json, so it is no model folder. Check model={name!r}.")
-    _check_head(name, config)
-    own = config.get("rerank_plugins") or {}
-    pair_encoding = own.get("pair_encoding", "template")
-    if pair_encoding not in _PAIR_ENCODINGS:
-        raise UnsupportedModelError(
-            f"'{name}' asks for pair_encoding={pair_encoding!r}; this version knows {' and '.join(_PAIR_ENCODINGS)}."
+    if reason := explain(folder):
+        raise ModelNotFoundError(reason)
+    check_modules(name, folder)
+    if not (folder / "config.json").is_file():
+        raise ModelNotFoundError(
+            f"'{folder}' has no config.json, so it is not a model's folder. Check model={name!r}; if a download was "
+            "interrupted, download it again."
         )
+    config = read_fields(name, folder / "config.json")
+    check_declared(folder, config)
+    own = config.fields("rerank_plugins")
     return DeclaredConfig(
         activation=_activation(folder, config),
-        max_positions=_max_positions(name, folder, config),
-        max_length=_max_length(name, own),
+        max_positions=_max_positions(folder, config),
+        max_length=own.integer("max_length", at_least=MIN_MAX_LENGTH) or _MAX_LENGTH,
         pad_token_id=_pad_token_id(config),
-        pair_encoding=pair_encoding,
+        pair_encoding=_pair_encoding(own),
+        languages=_languages(own),
     )
 
 
-def _check_head(name: str, config: dict[str, Any]) -> None:
-    architecture = str((config.get("architectures") or ["no architecture"])[0])
-    if not architecture.endswith("ForSequenceClassification"):
-        raise UnsupportedModelError(
-            f"'{name}' declares {architecture}, which has no classification head: is it an embedding or a language "
-            "model? Choose a cross-encoder, such as BAAI/bge-reranker-v2-m3."
-        )
-    # transformers falls back to two labels where a config names none.
-    labels = config.get("num_labels") or len(config.get("id2label") or (0, 1))
-    if labels != 1:
-        raise UnsupportedModelError(
-            f"'{name}' has {labels} labels; a reranker has one, the relevance. Choose a cross-encoder trained with "
-            "num_labels=1."
-        )
-
-
-def _activation(folder: Path, config: dict[str, Any]) -> str | None:
+def _activation(folder: Path, config: Fields) -> str | None:
+    saved = read_fields(config.model, folder / "config_sentence_transformers.json")
     declared = (
-        (config.get("sentence_transformers") or {}).get("activation_fn")
-        or config.get("sbert_ce_default_activation_function")
-        or (read_json(folder / "config_sentence_transformers.json") or {}).get("activation_fn")
+        config.fields("sentence_transformers").text("activation_fn")
+        or config.text("sbert_ce_default_activation_function")
+        or saved.text("activation_fn")
     )
-    return None if declared is None else _ACTIVATIONS.get(declared, str(declared))
+    return None if declared is None else _ACTIVATIONS.get(declared, declared)
 
 
-def _max_positions(name: str, folder: Path, config: dict[str, Any]) -> int | None:
+def _max_positions(folder: Path, config: Fields) -> int | None:
     limits = []
-    if positions := config.get("max_position_embeddings"):
-        skipped = _pad_token_id(config) + 1 if config.get("model_type") in _OFFSET_POSITIONS else 0
+    if positions := config.integer("max_position_embeddings", at_least=1):
+        skipped = _pad_token_id(config) + 1 if config.text("model_type") in _OFFSET_POSITIONS else 0
         limits.append(positions - skipped)
-    # A tokenizer without a limit of its own carries a number around 1e30 there.
-    if limit := (read_json(folder / "tokenizer_config.json") or {}).get("model_max_length"):
-        limits.append(int(min(limit, _NO_LIMIT)))
+    tokenizer = read_fields(config.model, folder / "tokenizer_config.json")
+    if limit := tokenizer.limit("model_max_length", at_most=_NO_LIMIT):
+        limits.append(limit)
     least = min(limits, default=None)
     if least is not None and least < MIN_MAX_LENGTH:
         raise UnsupportedModelError(
-            f"'{name}' declares that it takes {least} tokens, too few for a pair. Check max_position_embeddings in its "
-            "config.json and model_max_length in its tokenizer_config.json."
+            f"'{config.model}' declares a limit of {least} tokens, too few for a pair. Check max_position_embeddings "
+            "in its config.json and model_max_length in its tokenizer_config.json."
         )
     return least
 
 
-def _max_length(name: str, own: dict[str, Any]) -> int:
-    declared = own.get("max_length")
-    if declared is None:
-        return _MAX_LENGTH
-    if not (isinstance(declared, int) and declared >= MIN_MAX_LENGTH):
-        raise UnsupportedModelError(
-            f"'{name}' declares rerank_plugins.max_length={declared!r} in its config.json; it is the tokens of a pair, "
-            f"a whole number from {MIN_MAX_LENGTH} on."
-        )
-    return int(declared)
-
-
-def _pad_token_id(config: dict[str, Any]) -> int:
+def _pad_token_id(config: Fields) -> int:
     # The defaults of transformers' configuration classes, for a config.json that leaves it out.
-    default = 1 if config.get("model_type") in _OFFSET_POSITIONS else 0
-    declared = config.get("pad_token_id")
-    return default if declared is None else int(declared)
+    default = 1 if config.text("model_type") in _OFFSET_POSITIONS else 0
+    vocabulary = config.integer("vocab_size", at_least=1)
+    if vocabulary is None:
+        declared = config.integer("pad_token_id")
+    else:
+        declared = config.integer("pad_token_id", at_most=vocabulary - 1)
+    return default if declared is None else declared
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Read a file of a model; None where there is none.
+def _pair_encoding(own: Fields) -> str:
+    declared = own.text("pair_encoding") or "template"
+    if declared not in _PAIR_ENCODINGS:
+        raise own.wrong("pair_encoding", f"one of {', '.join(_PAIR_ENCODINGS)}")
+    return declared
 
-    Raises:
-        ModelNotFoundError: If it is not a JSON object.
-    """
-    if not path.is_file():
+
+def _languages(own: Fields) -> tuple[str, ...] | None:
+    if "languages" not in own:
         return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelNotFoundError(f"'{path}' is not JSON ({error}). Download the model again.") from error
-    if not isinstance(content, dict):
-        raise ModelNotFoundError(f"'{path}' holds {type(content).__name__}, not an object. Download the model again.")
-    return content
+    declared = own.texts("languages")
+    if not declared or not all(declared):
+        raise own.wrong("languages", 'a list of language codes, such as ["en", "de"]')
+    return tuple(declared)

@@ -1,24 +1,17 @@
-"""Download what a reranker needs of a Hub repository, and say what went wrong in words."""
+"""Download what a reranker needs of a Hub repository, and say what went wrong and how to fix it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import huggingface_hub
-from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is httpx's, of whichever version
-    GatedRepoError,
-    HFValidationError,
-    HTTPError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
-from rerank_plugins.errors import ModelNotFoundError
+from rerank_plugins.models.hub_errors import explained, is_temporary
 from rerank_plugins.options import ModelOptions
 
-_TOKENIZER_AND_CONFIG = ["*.json", "*.txt", "*.model"]
-T = TypeVar("T")
+_TOKENIZER_AND_CONFIG = ["*.json", "*.txt", "*.model", "*.jinja"]
+# Repositories keep copies for other engines in folders, with tokenizers of their own.
+_COPIES = ["*/*.txt", "*/*.model", "*/tokenizer.json"]
 
 
 def download(config: ModelOptions, weights: Sequence[str]) -> Path:
@@ -28,77 +21,86 @@ def download(config: ModelOptions, weights: Sequence[str]) -> Path:
     the Hub's environment variables (`HF_HOME`, `HF_TOKEN`, `HF_HUB_OFFLINE`, `HF_ENDPOINT`) work as in transformers.
 
     Raises:
-        ModelNotFoundError: If the repository or revision does not exist, may not be read, or cannot be reached.
+        ModelNotFoundError: If the repository or revision does not exist, may not be read, or cannot be downloaded.
     """
-    return _explained(config, lambda: _snapshot(config, weights, local_files_only=config.local_files_only))
+    with explained(config):
+        return _snapshot(config, weights)
 
 
 def cached_folder(config: ModelOptions) -> Path:
-    """Return the folder that an earlier download left.
+    """Return the folder that an earlier download left, for when the Hub cannot be asked.
 
     Raises:
-        ModelNotFoundError: If there is none.
+        ModelNotFoundError: If there is none; it says why the Hub could not be asked.
     """
-    return _explained(config, lambda: _snapshot(config, ["*"], local_files_only=True))
+    with explained(config):
+        try:
+            return _snapshot(config, [], local_files_only=True)
+        except LocalEntryNotFoundError:
+            if not config.local_files_only:
+                _list(config)
+            raise
+
+
+def download_file(config: ModelOptions, name: str) -> Path | None:
+    """Return one file of a repository, downloading it if it is missing; None if the repository does not have it.
+
+    Raises:
+        ModelNotFoundError: If the repository or revision does not exist, may not be read, or cannot be downloaded.
+    """
+    with explained(config):
+        try:
+            file = huggingface_hub.hf_hub_download(
+                str(config.model),
+                name,
+                revision=config.revision,
+                cache_dir=_cache_dir(config),
+                local_files_only=config.local_files_only,
+                token=config.token,
+            )
+        except RemoteEntryNotFoundError:
+            return None
+    return Path(file)
 
 
 def list_files(config: ModelOptions) -> list[str] | None:
-    """Name the files of a repository; None where the Hub cannot be asked.
+    """List the paths of a repository's files at the revision.
+
+    Returns:
+        The paths; None if the Hub cannot be asked now: no network, offline mode, `local_files_only`, too many requests.
 
     Raises:
-        ModelNotFoundError: If the repository or revision does not exist, or may not be read.
+        ModelNotFoundError: If there is no such repository or revision, or the token may not read it.
     """
     if config.local_files_only:
         return None
-    return _explained(config, lambda: _list(config))
+    with explained(config):
+        try:
+            return _list(config)
+        except Exception as error:
+            if is_temporary(error):
+                return None
+            raise
 
 
-def _explained(config: ModelOptions, work: Callable[[], T]) -> T:
-    try:
-        return work()
-    except GatedRepoError as error:
-        raise ModelNotFoundError(
-            f"'{config.model}' on the Hub is gated. Ask for access on its page, then log in with "
-            "`hf auth login` or pass token=."
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise ModelNotFoundError(
-            f"There is no folder '{config.model}', and no repository of that name on the Hub that this token may read. "
-            "Check the spelling; for a private repository log in with `hf auth login` or pass token=."
-        ) from error
-    except RevisionNotFoundError as error:
-        raise ModelNotFoundError(f"'{config.model}' on the Hub has no revision {config.revision!r}.") from error
-    except HFValidationError as error:
-        raise ModelNotFoundError(
-            f"There is no folder '{config.model}', and it is no name on the Hub either."
-        ) from error
-    except (LocalEntryNotFoundError, ConnectionError, HTTPError) as error:
-        raise ModelNotFoundError(
-            f"'{config.model}' is neither a folder nor in the Hub's cache, and the Hub cannot be reached: {error} "
-            "Download it where there is a network and pass the folder, or use Reranker() for the embedded model."
-        ) from error
-    except OSError as error:
-        raise ModelNotFoundError(f"'{config.model}' could not be downloaded: {error}") from error
+def _list(config: ModelOptions) -> list[str]:
+    info = huggingface_hub.HfApi(token=config.token).model_info(str(config.model), revision=config.revision)
+    return [file.rfilename for file in info.siblings or []]
 
 
-def _snapshot(config: ModelOptions, weights: Sequence[str], *, local_files_only: bool) -> Path:
+def _snapshot(config: ModelOptions, weights: Sequence[str], *, local_files_only: bool = False) -> Path:
     scripts = ["*.py"] if config.trust_remote_code else []
     folder = huggingface_hub.snapshot_download(
         str(config.model),
         revision=config.revision,
-        cache_dir=config.cache_folder,
-        local_files_only=local_files_only,
+        cache_dir=_cache_dir(config),
+        local_files_only=config.local_files_only or local_files_only,
         token=config.token,
         allow_patterns=[*_TOKENIZER_AND_CONFIG, *scripts, *weights],
+        ignore_patterns=_COPIES,
     )
     return Path(folder)
 
 
-def _list(config: ModelOptions) -> list[str] | None:
-    try:
-        info = huggingface_hub.HfApi(token=config.token).model_info(str(config.model), revision=config.revision)
-    except (RepositoryNotFoundError, RevisionNotFoundError):
-        raise
-    except (ConnectionError, HTTPError):  # offline mode is a ConnectionError
-        return None
-    return [file.rfilename for file in info.siblings or []]
+def _cache_dir(config: ModelOptions) -> str | None:
+    return None if config.cache_folder is None else str(config.cache_folder)

@@ -6,6 +6,7 @@ from functools import cached_property
 from rerank_plugins.backends.base import Backend
 from rerank_plugins.backends.layout import runner
 from rerank_plugins.errors import RerankError, UnsupportedModelError
+from rerank_plugins.models.refusals import check_template
 from rerank_plugins.models.spec import ModelSpec
 from rerank_plugins.options import MIN_MAX_LENGTH
 from rerank_plugins.scheduling.queue import BatchLimits
@@ -27,6 +28,7 @@ class LoadedModel:
         tokenizer: Its tokenizer.
         template: Its pair template.
         languages: What it can read.
+        warned_of: Languages that it cannot read and that a user was warned of.
         backend: What runs it.
         scheduler: The queue in front of the backend.
 
@@ -38,7 +40,9 @@ class LoadedModel:
         self.spec = spec
         self.tokenizer = load_tokenizer(spec.folder.name, spec.folder.path)
         self.template = read_template(self.tokenizer, spec.declared.pair_encoding)
-        self.languages = LanguageCheck(self.tokenizer.tokenizer, None)
+        check_template(spec.folder.name, self.template)
+        self.languages = LanguageCheck(self.tokenizer.tokenizer, spec.declared.languages)
+        self.warned_of: set[str] = set()
         self.backend: Backend = spec.backend(spec.folder, spec.placement)
         run = runner(self.backend, self.template, pad_token_id=spec.declared.pad_token_id)
         self._score_a_first_pair(run)

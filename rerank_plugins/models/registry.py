@@ -1,12 +1,11 @@
 """One load a process: models in memory, shared by all Rerankers that ask for the same files on the same device."""
 
-import threading
 import weakref
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from rerank_plugins.forks import reset_after_fork
+from rerank_plugins.forks import ForkSafeLock, reset_after_fork
 from rerank_plugins.models.loaded import LoadedModel
 from rerank_plugins.models.spec import ModelSpec
 
@@ -17,7 +16,7 @@ class _Slot:
     """The place of one model: a lock of its own, so different models load side by side."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = ForkSafeLock()
         self.users = 0
         self.model: LoadedModel | None = None
 
@@ -27,7 +26,8 @@ class Registry:
 
     def __init__(self) -> None:
         self._slots: dict[Hashable, _Slot] = {}
-        self._renew_locks()
+        # Reentrant, since the collector may release one model while this thread acquires another.
+        self._lock = ForkSafeLock()
         reset_after_fork(self, Registry._reset)
 
     def acquire(self, spec: ModelSpec) -> tuple[LoadedModel, Callable[[], None]]:
@@ -58,16 +58,9 @@ class Registry:
         if slot.model is not None:
             slot.model.close()
 
-    def _renew_locks(self) -> None:
-        # Reentrant, since the collector may release one model while this thread acquires another.
-        self._lock = threading.RLock()
-        for slot in self._slots.values():
-            slot.lock = threading.Lock()
-
     def _reset(self) -> None:
         """Start anew in a forked child: what its parent's other threads were loading, nobody will finish here."""
         self._slots = {key: slot for key, slot in self._slots.items() if slot.model is not None}
-        self._renew_locks()
 
 
 REGISTRY = Registry()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rerank_plugins.errors import InvalidValueError, ModelNotFoundError
+from rerank_plugins.models.unusable import explain_name
 from rerank_plugins.options import ModelOptions
 
 EMBEDDED_NAME = "embedded"
@@ -58,18 +59,21 @@ def _local_folder(options: ModelOptions) -> Path | None:
     """Return the folder on this machine, or None where the name is one for the Hub."""
     if options.model is None:
         return EMBEDDED_FOLDER
-    path = Path(options.model).expanduser()
+    model = str(options.model)
+    path = Path(model).expanduser()
     if path.is_dir():
         return path.resolve()
-    if options.model == EMBEDDED_NAME:
+    if model == EMBEDDED_NAME:
         return EMBEDDED_FOLDER
+    if reason := explain_name(model):
+        raise ModelNotFoundError(reason)
     if path.is_file():
         raise ModelNotFoundError(
             f"model='{path}' is a file. Pass its folder, model='{path.parent}', and name the file with onnx_file= "
             "where the folder holds several."
         )
-    if not _HUB_NAME.fullmatch(options.model) or options.model.startswith("."):
-        raise ModelNotFoundError(f"There is no folder '{options.model}', and it is not a name on the Hub either.")
+    if not _HUB_NAME.fullmatch(model) or model.startswith("."):
+        raise ModelNotFoundError(f"There is no folder '{model}', and it is not a name on the Hub either.")
     return None
 
 

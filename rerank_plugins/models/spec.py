@@ -1,6 +1,5 @@
 """Everything about a model, resolved once from a user's options."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from rerank_plugins.backends.base import Backend, ModelFolder, Placement
 from rerank_plugins.errors import ModelNotFoundError
 from rerank_plugins.models.declared import DeclaredConfig, read_declared
 from rerank_plugins.models.source import Source, find_source
+from rerank_plugins.models.unusable import explain_files
 from rerank_plugins.options import RerankConfig
 
 # Files that decide how a text becomes token ids and a number becomes a score, beside the weights.
@@ -59,13 +59,10 @@ def resolve(config: RerankConfig) -> ModelSpec:
 
 
 def _nothing_to_load(source: Source) -> ModelNotFoundError:
+    names = sorted(source.files)
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return ModelNotFoundError(
-        f"'{source.name}' has neither .onnx nor .safetensors weights (its files: {_shown(source.files)}). If a "
-        "download was interrupted, load it once with a network. Pickled weights (.bin) can run code and are not read: "
-        "convert them with transformers (save_pretrained), or choose a revision= that has safetensors."
+        explain_files(source.name, names)
+        or f"'{source.name}' has neither .safetensors nor .onnx weights; its files: {shown or 'none'}. If a download "
+        "was interrupted, load it once with a network."
     )
-
-
-def _shown(files: Collection[str]) -> str:
-    names = sorted(files)
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") or "none"

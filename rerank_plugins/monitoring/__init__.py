@@ -1,4 +1,4 @@
-"""What reranking did, seen: observers of every call's report, and advice from the last ones.
+"""Monitor reranking: observers of every call's report, and advice from recent reports.
 
 Examples:
     >>> window = RollingWindow()

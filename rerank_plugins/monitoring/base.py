@@ -1,22 +1,21 @@
-"""Who is told of a rerank: observers of one ranker, and observers of the whole process."""
+"""Observers: functions that receive the report of every rerank, of one ranker or of the whole process."""
 
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from rerank_plugins.forks import reset_after_fork
+from rerank_plugins.forks import ForkSafeLock
 from rerank_plugins.results import RerankReport
 
 logger = logging.getLogger(__name__)
 
 
 class Observer(Protocol):
-    """Something that is called with each report, on the caller's own thread: it should be quick."""
+    """Something that is called with each report, on the caller's thread, and so should be fast."""
 
     def __call__(self, report: RerankReport) -> None:
-        """Take a report in."""
+        """Receive a report."""
 
 
 class Observers:
@@ -24,12 +23,11 @@ class Observers:
 
     def __init__(self) -> None:
         self._observers: tuple[Observer, ...] = ()
-        self._renew_lock()
-        reset_after_fork(self, Observers._renew_lock)
+        self._changing = ForkSafeLock()
 
     @contextmanager
     def adding(self, observer: Observer) -> Iterator[None]:
-        """Notify one more observer for the length of a block."""
+        """Notify one more observer while the block runs."""
         with self._changing:
             self._observers = (*self._observers, observer)
         try:
@@ -41,15 +39,12 @@ class Observers:
                 self._observers = tuple(remaining)
 
     def notify(self, report: RerankReport) -> None:
-        """Call all observers; one that fails is logged, and breaks neither the rerank nor the others."""
+        """Call all observers. A failing observer is logged and affects neither the rerank nor other observers."""
         for observer in self._observers:
             try:
                 observer(report)
-            except Exception as error:  # noqa: BLE001 - an observer may raise what it likes
+            except Exception as error:  # noqa: BLE001 - an observer may raise anything
                 logger.warning("An observer of reranking failed: %s: %s", type(error).__name__, error)
-
-    def _renew_lock(self) -> None:
-        self._changing = threading.Lock()
 
 
 class Observed(Protocol):
@@ -57,7 +52,7 @@ class Observed(Protocol):
 
     @property
     def observers(self) -> Observers:
-        """Who is told of its reports."""
+        """The observers of its reports."""
         ...
 
 
@@ -66,14 +61,14 @@ _of_the_process = Observers()
 
 @contextmanager
 def observe(observer: Observer, ranker: Observed | None = None) -> Iterator[None]:
-    """Tell an observer of every rerank, as long as the block lasts.
+    """Call an observer with the report of every rerank while the block runs.
 
-    Whatever ranks is seen: `Reranker`, the adapters, the service. An application that never ends enters it once, with
-    an `ExitStack` or in its lifespan.
+    It covers `Reranker`, the adapters and the service. A long-running application enters the block once, in its
+    lifespan or with an `ExitStack`.
 
     Args:
-        observer: Called with each report. What it raises is logged and goes no further.
-        ranker: Whose reranks; None: those of the whole process.
+        observer: Called with each report. Its exceptions are logged and do not reach the caller of the rerank.
+        ranker: The ranker to observe; None: all of this process.
 
     Examples:
         >>> with observe(print):
@@ -85,7 +80,7 @@ def observe(observer: Observer, ranker: Observed | None = None) -> Iterator[None
 
 
 def notify(report: RerankReport, ranker: object = None) -> None:
-    """Tell the observers of a ranker that has some, and those of the process."""
+    """Call the observers of a ranker, if it has some, and those of the process."""
     own = getattr(ranker, "observers", None)
     if isinstance(own, Observers):
         own.notify(report)

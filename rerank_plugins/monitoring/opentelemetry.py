@@ -1,4 +1,4 @@
-"""Every rerank as an OpenTelemetry span, a child of whatever span the caller is in."""
+"""Export every rerank as an OpenTelemetry span, a child of the caller's current span."""
 
 import time
 from dataclasses import asdict
@@ -13,22 +13,22 @@ with extra("opentelemetry", provides="opentelemetry"):
 
 
 class OpenTelemetryObserver:
-    """Write each report as a span named `rerank`, whose attributes are the report's fields under `rerank.`.
+    """Export each report as a span named `rerank`, with the report's fields as attributes named `rerank.*`.
 
     Args:
-        provider: Where spans go; None for the one that the application has set.
+        provider: The tracer provider. None: the global one.
     """
 
     def __init__(self, provider: TracerProvider | None = None) -> None:
         self._tracer = trace.get_tracer("rerank_plugins", tracer_provider=provider)
 
     def __call__(self, report: RerankReport) -> None:
-        """Write a span that has just ended."""
+        """Export a report as a span that ends now."""
         end = time.time_ns()
         span = self._tracer.start_span("rerank", start_time=end - int(report.seconds * 1e9))
         span.set_attributes(_flat("rerank", asdict(report)))
         if report.error is not None:
-            # Its message may quote a text, and texts do not belong into traces unasked.
+            # The message may quote a text, which does not belong in a trace.
             span.set_status(StatusCode.ERROR, report.error.partition(":")[0])
         span.end(end)
 

@@ -1,4 +1,4 @@
-"""Every rerank as Prometheus metrics, all of them under `rerank_`."""
+"""Export every rerank as Prometheus metrics named `rerank_*`."""
 
 from rerank_plugins.extras import extra
 from rerank_plugins.results import RerankReport
@@ -6,7 +6,7 @@ from rerank_plugins.results import RerankReport
 with extra("prometheus", provides="prometheus_client"):
     from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 
-# From a cache's answer to a long list on a slow machine.
+# From a cache hit to a long list of documents on a slow machine.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _DOCUMENTS = (1, 5, 10, 20, 50, 100, 200, 500, 1000)
 _SHARES = tuple(place / 10 for place in range(1, 11))
@@ -17,7 +17,10 @@ class PrometheusObserver:
     """Histograms and counters of reports, labelled by model.
 
     Args:
-        registry: Where they are registered; the library's own without it.
+        registry: The registry of the metrics; prometheus_client's default one if omitted.
+
+    Raises:
+        ValueError: If the registry has metrics of these names already.
 
     Examples:
         >>> with observe(PrometheusObserver()):
@@ -32,30 +35,37 @@ class PrometheusObserver:
             return Counter(f"rerank_{name}", text, ["model"], registry=registry)
 
         self._histograms = {
-            "seconds": histogram("seconds", "Time of a rerank.", SECONDS),
-            "queue_seconds": histogram("queue_seconds", "Wait for the model.", SECONDS),
-            "tokenize_seconds": histogram("tokenize_seconds", "Time until pairs were ready to be scored.", SECONDS),
-            "forward_seconds": histogram("forward_seconds", "Time in the model.", SECONDS),
-            "candidates": histogram("candidates", "Documents that came in.", _DOCUMENTS),
-            "kendall_tau": histogram("kendall_tau", "Order received and order given: 1 for the same.", _TAUS),
-            "top_n_overlap": histogram("top_n_overlap", "Share of the kept that were among the first.", _SHARES),
+            "seconds": histogram("seconds", "Duration of a rerank.", SECONDS),
+            "queue_seconds": histogram("queue_seconds", "Time spent waiting for the model.", SECONDS),
+            "tokenize_seconds": histogram("tokenize_seconds", "Time spent on cache lookups and tokenization.", SECONDS),
+            "forward_seconds": histogram("forward_seconds", "Time spent in the model.", SECONDS),
+            "candidates": histogram("candidates", "Documents per call, before reranking.", _DOCUMENTS),
+            "kendall_tau": histogram(
+                "kendall_tau", "Kendall's tau between the retriever's and the reranked order; 1: same order.", _TAUS
+            ),
+            "top_n_overlap": histogram(
+                "top_n_overlap", "Share of the kept documents that were in the retriever's top n.", _SHARES
+            ),
         }
         self._top_score = histogram("top_score", "Score of the best document.", _SHARES)
-        self._score_gap = histogram("score_gap", "Distance of the best two scores.", _SHARES)
+        self._score_gap = histogram("score_gap", "Difference between the two best scores.", _SHARES)
         self._counters = {
-            "tokens": counter("tokens", "Tokens that the model read."),
-            "scored": counter("scored", "Pairs that the model read."),
-            "cached": counter("cached", "Pairs that came from the cache."),
-            "truncated": counter("truncated", "Documents that were cut."),
+            "tokens": counter("tokens", "Tokens read by the model."),
+            "scored": counter("scored", "Pairs scored by the model."),
+            "cached": counter("cached", "Pairs found in the cache."),
+            "truncated": counter("truncated", "Documents truncated to fit max_length."),
             "unreadable": counter("unreadable", "Texts in a language that the model cannot read."),
         }
-        self._failures = counter("failures", "Calls that handed the retriever's order through.")
+        self._failures = counter("failures", "Calls that failed and kept the retriever's order.")
         self._first = Counter(
-            "rerank_first", "Whether the first document stayed the first.", ["model", "kept"], registry=registry
+            "rerank_first",
+            "Calls by whether the retriever's top document stayed on top.",
+            ["model", "kept"],
+            registry=registry,
         )
 
     def __call__(self, report: RerankReport) -> None:
-        """Count a report."""
+        """Record a report."""
         if report.error is not None:
             self._failures.labels(report.model).inc()
             return

@@ -1,27 +1,27 @@
-"""The last reports, summed up, and what they say should be changed."""
+"""Summarize recent reports and advise what to change."""
 
 import statistics
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rerank_plugins.forks import ForkSafeLock
 from rerank_plugins.results import RerankReport
 
-# Fewer calls than this say nothing yet.
+# Fewer calls are too few for advice.
 MIN_CALLS = 30
-# From where on a rule speaks: shares of calls or of documents, and Kendall's tau.
+# Thresholds of the rules: shares of calls or documents, and Kendall's tau.
 _SAME_ORDER, _SAME_FIRST = 0.95, 0.95
-_MANY_CUT, _MANY_EMPTY, _MANY_UNKNOWN, _MANY_FAILED = 0.1, 0.2, 0.05, 0.01
+_MANY_CUT, _MANY_EMPTY, _MANY_UNREADABLE, _MANY_FAILED = 0.1, 0.2, 0.05, 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """Something that the last calls say.
+    """A finding about recent calls.
 
     Attributes:
         rule: The rule's name.
-        text: What it says, with the numbers behind it, and what to do.
+        text: The finding with its numbers, and what to do.
         numbers: The same numbers by name.
     """
 
@@ -31,10 +31,10 @@ class Advice:
 
 
 class RollingWindow:
-    """An observer that keeps the last reports.
+    """An observer that keeps the most recent reports.
 
     Args:
-        size: How many.
+        size: How many reports to keep.
 
     Examples:
         >>> window = RollingWindow(size=200)
@@ -42,15 +42,15 @@ class RollingWindow:
         ...     answer_questions()
         >>> for advice in window.advice():
         ...     print(advice.text)
-        The reranker changes almost nothing (tau 0.97, the first one stays in 98%): try k=25 instead of 50, ...
+        Reranking changes almost nothing (mean tau 0.97, top document unchanged in 98% of calls): retrieve fewer ...
     """
 
     def __init__(self, size: int = 1_000) -> None:
         self._reports: deque[RerankReport] = deque(maxlen=size)
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def __call__(self, report: RerankReport) -> None:
-        """Keep a report, and let go of the oldest one."""
+        """Keep a report, and drop the oldest one if the window is full."""
         with self._lock:
             self._reports.append(report)
 
@@ -61,12 +61,12 @@ class RollingWindow:
             return list(self._reports)
 
     def summary(self) -> dict[str, float]:
-        """Sum the window up; what no report knows is left out.
+        """Summarize the window. Numbers that no report has are omitted.
 
         Returns:
             `calls`, `failed` (share), `candidates` (mean), `seconds_median`, `seconds_p95`, `queue_seconds_median`,
             `top_1_kept` (share), `kendall_tau` (mean), `top_n_overlap` (mean), `truncated` (share of the documents),
-            `unknown` (share), `cached` (share of the pairs), `empty` (share of calls that kept nothing),
+            `unreadable` (share), `cached` (share of the pairs), `empty` (share of calls that kept nothing),
             `top_score_median`, `gap_median`.
         """
         reports = self.reports
@@ -84,7 +84,7 @@ class RollingWindow:
             "kendall_tau": _mean([report.kendall_tau for report in ranked if report.kendall_tau is not None]),
             "top_n_overlap": _mean([report.top_n_overlap for report in ranked if report.top_n_overlap is not None]),
             "truncated": sum(report.truncated for report in ranked) / candidates if candidates else None,
-            "unknown": sum(report.unreadable for report in ranked) / candidates if candidates else None,
+            "unreadable": sum(report.unreadable for report in ranked) / candidates if candidates else None,
             "cached": sum(report.cached for report in ranked) / pairs if pairs else None,
             "empty": _share([report.kept == 0 for report in ranked]),
             "top_score_median": _median([report.scores.highest for report in ranked if report.scores]),
@@ -95,7 +95,7 @@ class RollingWindow:
         return {name: value for name, value in found.items() if value is not None}
 
     def advice(self) -> list[Advice]:
-        """Say what should be changed; nothing while there are fewer than MIN_CALLS calls, or all is well."""
+        """Advise what to change. Empty if there are fewer than MIN_CALLS calls, or nothing to change."""
         numbers = self.summary()
         if numbers["calls"] < MIN_CALLS:
             return []
@@ -112,8 +112,8 @@ def _changes_nothing(numbers: dict[str, float], _: Sequence[RerankReport]) -> Ad
         return None
     candidates = numbers["candidates"]
     text = (
-        f"The reranker changes almost nothing (tau {tau:.2f}, the first one stays in {first:.0%}): try "
-        f"k={candidates / 2:.0f} instead of {candidates:.0f}, or leave it out."
+        f"Reranking changes almost nothing (mean tau {tau:.2f}, top document unchanged in {first:.0%} of calls): "
+        f"retrieve fewer candidates, such as {candidates / 2:.0f} instead of {candidates:.0f}, or remove the reranker."
     )
     return Advice("changes_nothing", text, {"kendall_tau": tau, "top_1_kept": first, "candidates": candidates})
 
@@ -123,7 +123,10 @@ def _cuts_documents(numbers: dict[str, float], reports: Sequence[RerankReport]) 
     if share < _MANY_CUT:
         return None
     limit = max(report.max_length for report in reports)
-    text = f"{share:.0%} of documents are cut at {limit} tokens: use long_documents='windows', or a larger max_length."
+    text = (
+        f"{share:.0%} of documents are truncated at {limit} tokens: use long_documents='windows', or a larger "
+        "max_length."
+    )
     return Advice("cuts_documents", text, {"truncated": share, "max_length": limit})
 
 
@@ -132,18 +135,18 @@ def _keeps_nothing(numbers: dict[str, float], _: Sequence[RerankReport]) -> Advi
     if share < _MANY_EMPTY:
         return None
     text = (
-        f"The score threshold drops everything in {share:.0%} of the calls; the best score's median is {top:.2f}: "
-        "lower the threshold, or leave it out."
+        f"The score threshold drops all documents in {share:.0%} of calls; the median of the best scores is {top:.2f}: "
+        "lower or remove the threshold."
     )
     return Advice("keeps_nothing", text, {"empty": share, "top_score_median": top})
 
 
-def _knows_no_words(numbers: dict[str, float], _: Sequence[RerankReport]) -> Advice | None:
-    share = numbers.get("unknown", 0.0)
-    if share < _MANY_UNKNOWN:
+def _cannot_read(numbers: dict[str, float], _: Sequence[RerankReport]) -> Advice | None:
+    share = numbers.get("unreadable", 0.0)
+    if share < _MANY_UNREADABLE:
         return None
-    text = f"The vocabulary hardly knows {share:.0%} of the texts: take a multilingual model for other languages."
-    return Advice("knows_no_words", text, {"unknown": share})
+    text = f"{share:.0%} of texts are in a language that the model cannot read: use a multilingual model."
+    return Advice("cannot_read", text, {"unreadable": share})
 
 
 def _waits_long(numbers: dict[str, float], _: Sequence[RerankReport]) -> Advice | None:
@@ -151,8 +154,8 @@ def _waits_long(numbers: dict[str, float], _: Sequence[RerankReport]) -> Advice 
     if waiting <= whole / 2:
         return None
     text = (
-        f"Calls wait longer than they are worked on (median {waiting:.2f} s of {whole:.2f} s): more machines, a GPU, a "
-        "cache, or fewer candidates."
+        f"Calls spend most of their time waiting (median {waiting:.2f} s of {whole:.2f} s): add machines, a GPU or a "
+        "cache, or retrieve fewer candidates."
     )
     return Advice("waits_long", text, {"queue_seconds_median": waiting, "seconds_median": whole})
 
@@ -162,11 +165,11 @@ def _fails(numbers: dict[str, float], reports: Sequence[RerankReport]) -> Advice
     if share < _MANY_FAILED:
         return None
     kinds = {report.error.partition(":")[0] for report in reports if report.error is not None}
-    text = f"{share:.1%} of the calls failed and handed the retriever's order through: {', '.join(sorted(kinds))}."
+    text = f"{share:.1%} of calls failed and kept the retriever's order: {', '.join(sorted(kinds))}."
     return Advice("fails", text, {"failed": share})
 
 
-_RULES: tuple[Rule, ...] = (_fails, _changes_nothing, _cuts_documents, _keeps_nothing, _knows_no_words, _waits_long)
+_RULES: tuple[Rule, ...] = (_fails, _changes_nothing, _cuts_documents, _keeps_nothing, _cannot_read, _waits_long)
 
 
 def _mean(values: Sequence[float]) -> float | None:

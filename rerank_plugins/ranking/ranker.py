@@ -2,14 +2,11 @@
 
 import asyncio
 import time
-import warnings
-from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
 from typing import TypeVar
 
 from rerank_plugins.caching import ScoreCache, open_cache
-from rerank_plugins.errors import EventLoopError, InvalidTypeError, InvalidValueError, UnreadableTextWarning
+from rerank_plugins.errors import EventLoopError
 from rerank_plugins.monitoring.base import Observers, notify
 from rerank_plugins.ranking.activations import choose_activation
 from rerank_plugins.ranking.report import Call, Keep, check_scored, make_report, rank_scored
@@ -17,13 +14,10 @@ from rerank_plugins.results import RankResult, ReportedList
 from rerank_plugins.scorers.base import Scorer
 from rerank_plugins.scorers.cached import CachedScorer
 from rerank_plugins.scores import QueryDocuments, Scored, ScoreScale
-from rerank_plugins.text.language import unreadable_message
-from rerank_plugins.validation import check_list, check_pairs, check_score_threshold, check_top_n, describe
+from rerank_plugins.validation import Checked, check_list, check_lists, check_pairs, check_score_threshold, check_top_n
 
 T = TypeVar("T")
 Pair = tuple[str, str]
-# A list that was checked, and how many of its texts had broken characters replaced.
-Checked = tuple[QueryDocuments, int]
 
 
 class ScorerRanker:
@@ -63,7 +57,6 @@ class ScorerRanker:
         self.observers = Observers()
         self.max_length: int | None = None
         self._timeout = timeout
-        self._warned: set[str] = set()
 
     @property
     def model(self) -> str:
@@ -143,16 +136,15 @@ class ScorerRanker:
         Args:
             queries: What the users ask.
             documents: The candidates of each query.
-            top_n: How many to keep of each list; None: all.
-            score_threshold: Minimum score to keep; None: no minimum.
-            instruction: What relevant means, for models whose prompt has a place for it.
+            top_n: As in `rank`, for each list.
+            score_threshold: As in `rank`.
+            instruction: As in `rank`.
 
         Returns:
             One ranking a query, in their order, each with its own report; their times are those of the whole call.
 
         Raises:
-            InvalidValueError: If there are not as many lists as queries.
-            RerankError: As `rank`; one wrong text fails the call.
+            RerankError: As `rank`, or if there are not as many lists as queries; one wrong text fails the call.
 
         Examples:
             >>> hamlet, france = reranker.rank_many(
@@ -163,7 +155,7 @@ class ScorerRanker:
             (1, 1)
         """
         started, keep = time.perf_counter(), _keep(top_n, score_threshold)
-        return self._rank(_check_lists(queries, documents, instruction), keep, started)
+        return self._rank(check_lists(queries, documents, instruction), keep, started)
 
     async def arank_many(
         self,
@@ -177,7 +169,7 @@ class ScorerRanker:
         """Do what `rank_many` does without blocking the event loop."""
         started, keep = time.perf_counter(), _keep(top_n, score_threshold)
         _check_loop("arank_many")
-        checked = await asyncio.to_thread(_check_lists, queries, documents, instruction)
+        checked = await asyncio.to_thread(check_lists, queries, documents, instruction)
         return await self._arank(checked, keep, started)
 
     def score(self, pairs: Sequence[Pair]) -> ReportedList[float]:
@@ -190,12 +182,10 @@ class ScorerRanker:
             One activated score a pair, with the call's `.report`.
 
         Raises:
-            InvalidTypeError: If a pair is not two strings.
-            InvalidValueError: If a query is blank.
-            RerankError: As `rank`.
+            RerankError: As `rank`, or if a pair is not two strings.
         """
         started = time.perf_counter()
-        lists, replaced = _by_query(pairs)
+        lists, replaced = check_pairs(pairs)
         scored = self.scorer.score(lists, deadline=self._deadline(started))
         return self._told(self._scores(lists, scored, replaced, started))
 
@@ -203,7 +193,7 @@ class ScorerRanker:
         """Do what `score` does without blocking the event loop."""
         started = time.perf_counter()
         _check_loop("ascore")
-        lists, replaced = await asyncio.to_thread(_by_query, pairs)
+        lists, replaced = await asyncio.to_thread(check_pairs, pairs)
         scored = await self.scorer.ascore(lists, deadline=self._deadline(started))
         return self._told(await asyncio.to_thread(self._scores, lists, scored, replaced, started))
 
@@ -222,7 +212,6 @@ class ScorerRanker:
         self, checked: Sequence[Checked], scored: Sequence[Scored], keep: Keep, started: float
     ) -> list[ReportedList[RankResult]]:
         check_scored(self.model, scored, [asked for asked, _ in checked])
-        self._warn(scored, stacklevel=5)
         return [
             rank_scored(each, asked, keep, self._activate, self._call(replaced, started))
             for each, (asked, replaced) in zip(scored, checked, strict=True)
@@ -232,7 +221,6 @@ class ScorerRanker:
         self, lists: Sequence[QueryDocuments], scored: Sequence[Scored], replaced: int, started: float
     ) -> ReportedList[float]:
         check_scored(self.model, scored, lists)
-        self._warn(scored, stacklevel=4)
         scores = [self._activate(score.raw) for each in scored for score in each.scores]
         return ReportedList(scores, make_report(scored, lists, scores, self._call(replaced, started)))
 
@@ -246,48 +234,9 @@ class ScorerRanker:
         notify(results.report, self)
         return results
 
-    def _warn(self, scored: Sequence[Scored], *, stacklevel: int) -> None:
-        """Warn of texts that the model cannot read, the first time that each language occurs, at the caller's line."""
-        unreadable = sum((each.unreadable for each in scored), Counter())
-        new = {language: count for language, count in unreadable.items() if language not in self._warned}
-        if new:
-            self._warned.update(new)
-            warnings.warn(unreadable_message(self.model, Counter(new)), UnreadableTextWarning, stacklevel=stacklevel)
-
 
 def _keep(top_n: int | None, score_threshold: float | None) -> Keep:
     return Keep(check_top_n(top_n), check_score_threshold(score_threshold))
-
-
-def _check_lists(queries: Sequence[str], documents: Sequence[Sequence[str]], instruction: str | None) -> list[Checked]:
-    for name, given in (("queries", queries), ("documents", documents)):
-        if isinstance(given, str | bytes) or not isinstance(given, Sequence):
-            raise InvalidTypeError(f"{name} must be a list with one entry a query, got {describe(given)}.")
-    if len(queries) != len(documents):
-        raise InvalidValueError(
-            f"{len(queries)} queries and {len(documents)} lists of documents were passed. Pass one list a query."
-        )
-    return [
-        check_list(query, own, instruction, place=f"[{place}]")
-        for place, (query, own) in enumerate(zip(queries, documents, strict=True))
-    ]
-
-
-def _by_query(pairs: Sequence[Pair]) -> tuple[list[QueryDocuments], int]:
-    """Make lists of neighbours with the same query, so that their documents in turn are those of the pairs.
-
-    Returns:
-        The lists, and how many of the texts had broken characters replaced.
-    """
-    checked = check_pairs(pairs)
-    lists = [
-        QueryDocuments(query, [document for _, document in group])
-        for query, group in groupby(checked, key=lambda pair: pair[0])
-    ]
-    replaced = sum(
-        was != now for given, own in zip(pairs, checked, strict=True) for was, now in zip(given, own, strict=True)
-    )
-    return lists, replaced
 
 
 def _check_loop(method: str) -> None:

@@ -1,1 +1,1 @@
-"""A first stage to rerank: passages from a file, a bi-encoder, and a FAISS index, for demo, evaluation and examples."""
+"""First-stage retrieval for the demo, the evaluation and the examples: a bi-encoder and a FAISS index."""

@@ -1,4 +1,4 @@
-"""A FAISS index over passages, kept in the user's cache folder so that it is built once."""
+"""A FAISS index over passages, cached on disk."""
 
 import hashlib
 import logging
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rerank_plugins.extras import extra
-from rerank_plugins.retrieval.passages import Passage
+from rerank_plugins.reading.passages import Passage
 
 if TYPE_CHECKING:
     from rerank_plugins.retrieval.embedding import BiEncoder, Vectors
@@ -25,24 +25,29 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A passage that the first stage found: its place in the collection and its cosine to the query."""
+    """A retrieved passage.
+
+    Attributes:
+        index: Its place in the collection.
+        score: Its cosine similarity to the query.
+    """
 
     index: int
     score: float
 
 
 class FaissIndex:
-    """Exact search by cosine; a few thousand passages need nothing faster.
+    """Exact search by cosine similarity, fast enough for thousands of passages.
 
     Args:
         passages: The collection.
-        encoder: What embeds passages and queries.
-        cache_folder: Where the index is kept; None for the user's cache folder (`XDG_CACHE_HOME` on Linux).
-        on_progress: Called with the number of passages that were just embedded, when the index must be built.
+        encoder: Embeds passages and queries.
+        cache_folder: Where the index is cached; None for the user's cache folder (`XDG_CACHE_HOME` on Linux).
+        on_progress: Called with the number of passages just embedded, if the index must be built.
 
     Attributes:
         passages: The collection.
-        from_cache: Whether the index was found in the cache.
+        from_cache: Whether the index was loaded from the cache.
 
     Examples:
         >>> index = FaissIndex(passages, BiEncoder())
@@ -69,19 +74,26 @@ class FaissIndex:
             try:
                 _write(self._index, file)
             except (OSError, RuntimeError) as error:  # faiss raises RuntimeError
-                logger.warning("The index cannot be kept in '%s' (%s); it will be built again.", file.parent, error)
+                logger.warning(
+                    "The index cannot be cached in '%s' (%s); it will be rebuilt next time.", file.parent, error
+                )
 
     def search(self, query: str, k: int) -> list[Candidate]:
         """Find the passages nearest to a query, best first.
 
         Args:
-            query: What the user asks.
-            k: How many to find; all of them where there are fewer.
+            query: The query.
+            k: How many passages to return; fewer if the collection is smaller.
         """
         return self.search_vector(self._encoder.encode([query]), k)
 
     def search_vector(self, vector: "Vectors", k: int) -> list[Candidate]:
-        """Find the passages nearest to one embedded query, of shape (1, dimensions)."""
+        """Find the passages nearest to an embedded query, best first.
+
+        Args:
+            vector: The query's embedding, of shape (1, dimensions).
+            k: How many passages to return; fewer if the collection is smaller.
+        """
         scores, indexes = self._index.search(vector, min(k, len(self.passages)))
         return [Candidate(int(index), float(score)) for index, score in zip(indexes[0], scores[0], strict=True)]
 
@@ -107,13 +119,13 @@ def _read(file: Path, size: int) -> Any | None:
             return None
         index = faiss.read_index(str(file))
     except RuntimeError as error:
-        logger.warning("The index in '%s' cannot be read (%s); building it again.", file, error)
+        logger.warning("The index in '%s' cannot be read (%s); rebuilding it.", file, error)
         return None
     return index if index.ntotal == size else None
 
 
 def _write(index: Any, file: Path) -> None:
-    """Write beside the place and move there at once, so that nobody ever reads half an index."""
+    """Write to a temporary file and rename it: another process never reads a partial index."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".part")
     os.close(handle)

@@ -1,12 +1,11 @@
 """Let another scorer answer what the first one cannot."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from rerank_plugins.errors import OutOfMemoryError, RerankError
-from rerank_plugins.forks import reset_after_fork
+from rerank_plugins.forks import ForkSafeLock
 from rerank_plugins.scorers.base import Scorer
 from rerank_plugins.scores import QueryDocuments, Scored, ScoreScale
 
@@ -29,8 +28,7 @@ class FallbackScorer:
     ) -> None:
         self._scorer, self._make_fallback, self._on = scorer, make_fallback, on
         self._fallback: Scorer | None = None
-        self._renew_lock()
-        reset_after_fork(self, FallbackScorer._renew_lock)
+        self._making = ForkSafeLock()
 
     @property
     def name(self) -> str:
@@ -71,11 +69,8 @@ class FallbackScorer:
         if self._fallback is not None:
             self._fallback.close()
 
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
-
     def _other(self) -> Scorer:
-        with self._lock:
+        with self._making:
             if self._fallback is None:
                 self._fallback = self._make_fallback()
             return self._fallback

@@ -75,7 +75,7 @@ class PairEncoder:
         max_windows: int | None = None,
     ) -> None:
         self._tokenizer = tokenizer
-        self._template = template
+        self._special = template.special
         self._max_windows = max_windows
         limit = math.inf if max_positions is None else max_positions
         query_special = len(template.prefix.ids) + template.boundary
@@ -104,7 +104,7 @@ class PairEncoder:
         query_ids = query.ids[: self._query_room]
         query_truncated = len(query_ids) < len(query.ids)
         room = min(self._document_room, self._room - len(query_ids))
-        fixed = len(query_ids) + self._template.special
+        fixed = len(query_ids) + self._special
         if document.spans is None or len(document.ids) <= room:
             ids = document.ids[:room]
             truncated = len(ids) < len(document.ids)

@@ -1,14 +1,18 @@
 """The model's tokenizer, for texts that are data: nothing in them becomes a control token, nothing is cut here."""
 
+import textwrap
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from rerank_plugins.errors import ModelNotFoundError
-from rerank_plugins.extras import extra
-from rerank_plugins.models.declared import read_json
+from rerank_plugins.errors import MissingExtraError, ModelNotFoundError, UnsupportedModelError
+from rerank_plugins.extras import extra, is_installed
+from rerank_plugins.json_files import read_fields
+from rerank_plugins.text.normalizer import apply_declared_normalizer
 
 # No vocabulary holds this character: it is for private use (Unicode, plane 15).
 _UNKNOWN_CHARACTER = "\U000f0000"
@@ -16,6 +20,8 @@ _UNKNOWN_CHARACTER = "\U000f0000"
 _CHARACTERS_A_TOKEN = 16
 # What models had before tokenizer.json, and transformers can convert.
 _OLDER_VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spm.model")
+# The names of control tokens that every tokenizer of transformers has.
+_CONTROL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
 # The characters `[start, end)` of a text.
@@ -105,38 +111,89 @@ class TextTokenizer:
 
 
 def load_tokenizer(name: str, folder: Path) -> TextTokenizer:
-    """Load a folder's `tokenizer.json`, or let transformers convert what older models have in its place.
+    """Load a folder's `tokenizer.json`, or convert what older models have in its place with transformers.
 
     Raises:
         ModelNotFoundError: If the folder holds no tokenizer that can be read.
-        MissingExtraError: If it must be converted and transformers is not installed.
+        UnsupportedModelError: If its tokenizer exists only as Python code, or a declared field has a wrong value.
+        MissingExtraError: If it must be converted, and transformers or a library it needs is not installed.
     """
     file = folder / "tokenizer.json"
-    if file.is_file():
-        control = _named_control_tokens(folder)
-        try:
-            return TextTokenizer(Tokenizer.from_file(str(file)), control)
-        except Exception as error:  # tokenizers raises bare Exception
-            raise ModelNotFoundError(f"'{file}' is no tokenizer ({error}). Download the model again.") from error
-    if not any((folder / vocabulary).is_file() for vocabulary in _OLDER_VOCABULARIES):
+    if not file.is_file():
+        return TextTokenizer(_converted(name, folder))
+    control = _named_control_tokens(name, folder)
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # tokenizers raises bare Exception
         raise ModelNotFoundError(
-            f"'{name}' has no tokenizer: '{folder}' holds no tokenizer.json. If a download was cut "
-            "short, load it once with a network; else save one there with AutoTokenizer's save_pretrained."
+            f"'{file}' cannot be read by tokenizers {version('tokenizers')} ({error}). A newer version may have "
+            "written it: pip install -U tokenizers. Otherwise the file is damaged: download the model again."
+        ) from error
+    apply_declared_normalizer(name, folder, tokenizer)
+    return TextTokenizer(tokenizer, control)
+
+
+def _converted(name: str, folder: Path) -> Tokenizer:
+    vocabularies = [vocabulary for vocabulary in _OLDER_VOCABULARIES if (folder / vocabulary).is_file()]
+    if not vocabularies:
+        raise ModelNotFoundError(
+            f"'{name}' has no tokenizer: '{folder}' holds no tokenizer.json. If a download was interrupted, download "
+            "it again; else save one there with AutoTokenizer's save_pretrained."
         )
     with extra("torch", provides="transformers"):
-        from transformers import AutoTokenizer
+        import transformers
+    declared = read_fields(name, folder / "tokenizer_config.json")
+    class_name = declared.text("tokenizer_class") or "its tokenizer"
+    known = getattr(transformers, class_name, None)
+    is_python = isinstance(known, type) and not issubclass(known, transformers.PreTrainedTokenizerFast)
+    if is_python or "auto_map" in declared:
+        raise UnsupportedModelError(
+            f"'{name}' has no tokenizer.json, and {class_name} exists only as Python code, which is not supported. "
+            "Choose a model with a tokenizer.json."
+        )
+    if vocabularies[0].endswith(".model") and not is_installed("sentencepiece"):
+        raise MissingExtraError(
+            f"'{name}' has no tokenizer.json, and converting its {vocabularies[0]} needs sentencepiece, which is not "
+            "installed. Install it with: pip install sentencepiece protobuf",
+            name="sentencepiece",
+        )
+    return _convert(name, folder, class_name)
 
-    return TextTokenizer(AutoTokenizer.from_pretrained(folder, local_files_only=True).backend_tokenizer)
+
+def _convert(name: str, folder: Path, class_name: str) -> Tokenizer:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False).backend_tokenizer
+    except ImportError as error:
+        raise MissingExtraError(
+            f"'{name}' has no tokenizer.json, and converting {class_name} needs a library that is not installed: "
+            f"{_one_line(error)}",
+            name=error.name,
+        ) from error
+    except Exception as error:  # transformers raises whatever a broken or unknown tokenizer provokes
+        raise UnsupportedModelError(
+            f"'{name}' has no tokenizer.json, and transformers {version('transformers')} cannot convert {class_name} "
+            f"({_one_line(error)}). Choose a model with a tokenizer.json, or save one there with AutoTokenizer's "
+            "save_pretrained from the original model."
+        ) from error
 
 
-def _named_control_tokens(folder: Path) -> set[str]:
+def _one_line(error: Exception) -> str:
+    return textwrap.shorten(str(error), 200) or type(error).__name__
+
+
+def _named_control_tokens(name: str, folder: Path) -> set[str]:
     """Read the control tokens that a model names beside its tokenizer, where it may not mark them as special."""
     names: set[str] = set()
     for file in ("tokenizer_config.json", "special_tokens_map.json"):
-        for key, value in (read_json(folder / file) or {}).items():
-            if key.endswith("_token") and value:
-                names.add(value["content"] if isinstance(value, dict) else str(value))
-    return names
+        declared = read_fields(name, folder / file)
+        names |= {declared.token(key) or "" for key in _CONTROL_TOKENS}
+        for key in declared:
+            if key.endswith("_token"):
+                with suppress(UnsupportedModelError):  # a field of the model's own may hold anything, such as a flag
+                    names.add(declared.token(key) or "")
+    return names - {""}
 
 
 def _unknown_id(tokenizer: Tokenizer) -> int | None:

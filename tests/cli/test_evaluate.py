@@ -28,7 +28,7 @@ def test_a_table_with_a_baseline_and_a_report(run: Run, tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert all(
-        part in done.stdout for part in ("before", "after", "all-MiniLM-L6-v2 by cosine", "nDCG@10", "2 questions")
+        part in done.stdout for part in ("before", "after", "all-MiniLM-L6-v2 by cosine", "nDCG@10", "2 queries")
     )
     assert (report / "index.html").is_file()
 
@@ -38,3 +38,18 @@ def test_errors(run: Run, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "There is no folder" in done.stderr
     assert run("evaluate").returncode == 2
+
+
+def test_one_query_and_bad_judgements(run: Run, tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "tiny")
+    (folder / "candidates.jsonl").write_text('{"query_id": "q1", "doc_ids": ["d2", "d3", "d0"]}')
+    (folder / "qrels.tsv").write_text("q1 0 d0 1\nq1 0 d99 1\n")
+    arguments = ("evaluate", "--data", folder, "--retriever", "file")
+    done = run(*arguments, "--json")
+    assert json.loads(done.stdout)["datasets"][0]["p_value"] is None
+    assert done.stderr.startswith("Warning: 1 of 2 relevant documents")
+    assert "p = n/a" in run(*arguments).stdout
+    (folder / "qrels.tsv").write_text("q1\td0\n")
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: Line 1 of")

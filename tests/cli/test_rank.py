@@ -40,6 +40,24 @@ def test_a_file_of_objects(run: Run, tmp_path: Path) -> None:
     assert [row["id"] for row in json.loads(done.stdout)["results"]] == ["d0", "d3", "d2", "d1"]
 
 
+@pytest.mark.parametrize(
+    ("content", "flags"),
+    [
+        (json.dumps(TRAPS, indent=2), ()),
+        (json.dumps([{"body": text} for text in TRAPS], indent=2), ("--text-column", "body")),
+        ("id,text\n" + "".join(f'{place},"{text}\n"\n' for place, text in enumerate(TRAPS)), ()),
+        ("text\n" + "".join(f'"{text}"\n' for text in TRAPS), ("--format", "csv")),
+        ("\n".join(TRAPS), ("--format", "lines")),
+    ],
+)
+def test_other_formats_on_standard_input(run: Run, content: str, flags: tuple[str, ...]) -> None:
+    done = run("rank", PHOTOSYNTHESIS, "--json", *flags, stdin=content)
+    assert done.returncode == 0, done.stderr
+    assert [row["text"].strip() for row in json.loads(done.stdout)["results"]] == [
+        TRAPS[place] for place in (0, 3, 2, 1)
+    ]
+
+
 def test_a_model_by_flag_and_by_variable(run: Run, model_folder: Callable[[str], Path]) -> None:
     folder = model_folder("bert-onnx")
     by_flag = run("rank", "who", "--json", "--model", folder, "--max-length", 32, stdin="bread\nhamlet")
@@ -78,7 +96,10 @@ def test_warnings_are_one_line(run: Run) -> None:
     [
         (("rank", " "), "a", "Error: query is empty or blank, got ' '."),
         (("rank", "q", "nowhere.txt"), "", "Error: There is no file 'nowhere.txt'."),
-        (("rank", "q"), "", "Error: standard input holds no passages."),
+        (("rank", "q"), "", "Error: standard input contains no passages."),
+        (("rank", "q"), '{\n  "text": "a",\n}', "Error: The JSON on line 1 of standard input is broken"),
+        (("rank", "q", "--text-column", "body"), "a", "Error: standard input was read as plain lines"),
+        (("rank", "q", "--format", "parquet"), "a", "Error: standard input is not a readable Parquet file"),
         (("rank", "q", "--model", "/no/model"), "a", "Error: There is no folder '/no/model'"),
         (("rank", "q", "--dtype", "int4"), "a", "Error: dtype must be one of"),
     ],

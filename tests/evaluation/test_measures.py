@@ -36,3 +36,14 @@ def test_chance() -> None:
     assert p_value(before, [value + 0.1 for value in before]) < 0.001
     assert p_value(before, [value + 0.1 * (-1) ** place for place, value in enumerate(before)]) > 0.5
     assert p_value(before, before[::-1]) == p_value(before, before[::-1])
+
+
+def test_a_single_query_cannot_be_tested() -> None:
+    assert p_value([0.5], [1.0]) is None
+    assert p_value([0.5], [0.5]) is None
+    assert p_value([0.5, 0.5], [1.0, 1.0]) == 0.5
+
+
+def test_negative_grades_count_as_not_relevant() -> None:
+    run = {"a": ["spam", "x"]}
+    assert average(run, {"a": {"x": 1, "spam": -2}}, top_n=2) == average(run, {"a": {"x": 1}}, top_n=2)

@@ -9,16 +9,8 @@ import pytest
 
 from rerank_plugins import ModelNotFoundError, Reranker, UnsupportedModelError
 from rerank_plugins.models.declared import read_declared
+from tests.models.folders import CROSS_ENCODER, folder_with
 from tests.tiny_models import save_bert
-
-CROSS_ENCODER: dict[str, Any] = {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "LABEL_0"}}
-
-
-def folder_with(folder: Path, *, tokenizer: dict[str, Any] | None = None, **config: Any) -> Path:
-    (folder / "config.json").write_text(json.dumps(CROSS_ENCODER | config))
-    if tokenizer is not None:
-        (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
-    return folder
 
 
 @pytest.mark.parametrize(
@@ -56,6 +48,14 @@ def test_positions(
     assert declared.max_positions == positions
 
 
+@pytest.mark.parametrize(
+    ("own", "languages"),
+    [({}, None), ({"languages": ["en"]}, ("en",)), ({"languages": ["zh-Hans", "en"]}, ("zh-Hans", "en"))],
+)
+def test_languages(tmp_path: Path, own: dict[str, Any], languages: tuple[str, ...] | None) -> None:
+    assert read_declared("m", folder_with(tmp_path, rerank_plugins=own)).languages == languages
+
+
 @pytest.mark.parametrize(("config", "pad"), [({}, 0), ({"model_type": "roberta"}, 1), ({"pad_token_id": 7}, 7)])
 def test_pad_token_id(tmp_path: Path, config: dict[str, Any], pad: int) -> None:
     assert read_declared("m", folder_with(tmp_path, **config)).pad_token_id == pad
@@ -74,9 +74,15 @@ def test_pad_token_id(tmp_path: Path, config: dict[str, Any], pad: int) -> None:
         ({"architectures": None}, "declares no architecture"),
         (
             {"rerank_plugins": {"pair_encoding": "braid"}},
-            "pair_encoding='braid'; this version knows template and segments",
+            "rerank_plugins.pair_encoding='braid' in its config.json; it must be one of template, segments",
         ),
-        ({"rerank_plugins": {"max_length": "256"}}, r"rerank_plugins.max_length='256' in its config.json; it is the"),
+        (
+            {"rerank_plugins": {"max_length": "256"}},
+            r"rerank_plugins.max_length='256' in its config.json; it must be a whole number from",
+        ),
+        ({"rerank_plugins": {"languages": "en"}}, r"rerank_plugins.languages='en' .* a list of strings"),
+        ({"rerank_plugins": {"languages": []}}, r"rerank_plugins.languages=\[\] in its config.json"),
+        ({"rerank_plugins": {"languages": ["en", 5]}}, r"rerank_plugins.languages=\['en', 5\]"),
         ({"rerank_plugins": {"max_length": 2}}, r"rerank_plugins.max_length=2 .* a whole number from"),
     ],
 )
@@ -98,12 +104,12 @@ def test_lengths_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "tokenizer_config.json").write_text('{"model_max_length": Infinity}')
     (tmp_path / "config.json").write_text(json.dumps(CROSS_ENCODER))
     assert read_declared("m", tmp_path).max_positions == 10**9
-    with pytest.raises(UnsupportedModelError, match="declares that it takes 2 tokens, too few for a pair"):
+    with pytest.raises(UnsupportedModelError, match="declares a limit of 2 tokens, too few for a pair"):
         read_declared("m", folder_with(tmp_path, tokenizer={"model_max_length": 2}))
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "holds no config.json"), ("{", "is not JSON"), ("[]", "holds list, not an object")]
+    ("content", "message"), [(None, "has no config.json"), ("{", "is not JSON"), ("[]", "holds list, not an object")]
 )
 def test_a_missing_or_broken_config(tmp_path: Path, content: str | None, message: str) -> None:
     if content is not None:
@@ -118,7 +124,9 @@ def test_a_saved_model_with_two_labels_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_embedding_model_is_refused(minilm_folder: Path) -> None:
-    with pytest.raises(UnsupportedModelError, match="BertModel, which has no classification head"):
+    with pytest.raises(
+        UnsupportedModelError, match=r"is an embedding model: its modules.json names 1_Pooling \(sentence_transformers"
+    ):
         Reranker(minilm_folder)
 
 

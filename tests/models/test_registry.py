@@ -19,10 +19,11 @@ from rerank_plugins.backends.onnx import OnnxBackend
 from rerank_plugins.backends.torch import TorchBackend
 from rerank_plugins.models.registry import Registry
 from rerank_plugins.models.spec import ModelSpec, resolve
-from tests.fakes import SECONDS, controlled
+from tests.fakes import controlled
 from tests.models.test_source import copy_of
 from tests.texts import DOCUMENTS, QUERY
 from tests.tiny_models import save_bert
+from tests.waiting import SECONDS
 
 
 def spec_of(folder: Path, **options: Any) -> ModelSpec:

@@ -96,9 +96,10 @@ class TestBackend:
         ):
             Reranker(backend=dict)
 
-    def test_a_name_that_there_is_not(self) -> None:
+    @pytest.mark.parametrize("model", [None, "owner/name"])
+    def test_a_name_that_there_is_not_is_refused_before_a_download(self, model: str | None) -> None:
         with pytest.raises(InvalidValueError, match=r"backend must be one of 'auto', 'onnx', 'torch'.*got 'jax'"):
-            Reranker(backend="jax")  # type: ignore[arg-type]
+            resolve(RerankConfig(model=model, backend="jax"))
 
 
 class TestWeights:

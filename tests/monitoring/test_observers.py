@@ -80,9 +80,9 @@ def test_the_log_has_a_sentence_and_the_numbers_and_no_text(
             [Document(page_content=SECRET)], SECRET
         )
     first, *_, failed = [record for record in caplog.records if record.name == "rerank_plugins.reports"]
-    assert "kept 2 of 4 in" in first.getMessage()
+    assert "kept 2 of 4 documents in" in first.getMessage()
     assert first.rerank["candidates"] == 4  # type: ignore[attr-defined]
-    assert (failed.levelname, "the order is the retriever's" in failed.getMessage()) == ("WARNING", True)
+    assert (failed.levelname, "keeping the retriever's order" in failed.getMessage()) == ("WARNING", True)
     assert SECRET not in caplog.text
 
 

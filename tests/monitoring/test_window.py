@@ -56,13 +56,13 @@ def test_all_is_well() -> None:
         (
             {"kendall_tau": 0.97, "top_1_kept": True},
             "changes_nothing",
-            "tau 0.97, the first one stays in 100%): try k=25",
+            "tau 0.97, top document unchanged in 100% of calls): retrieve fewer candidates, such as 25 instead of 50",
         ),
-        ({"truncated": 16}, "cuts_documents", "32% of documents are cut at 512 tokens"),
-        ({"kept": 0}, "keeps_nothing", "drops everything in 100% of the calls; the best score's median is 0.90"),
-        ({"unknown": 10}, "knows_no_words", "hardly knows 20% of the texts"),
+        ({"truncated": 16}, "cuts_documents", "32% of documents are truncated at 512 tokens"),
+        ({"kept": 0}, "keeps_nothing", "drops all documents in 100% of calls; the median of the best scores is 0.90"),
+        ({"unreadable": 10}, "cannot_read", "20% of texts are in a language that the model cannot read"),
         ({"queue_seconds": 0.3}, "waits_long", "median 0.30 s of 0.40 s"),
-        ({"error": "ScoringError: NaN for 'a text'"}, "fails", "100.0% of the calls failed"),
+        ({"error": "ScoringError: NaN for 'a text'"}, "fails", "100.0% of calls failed"),
     ],
 )
 def test_advice(change: dict[str, object], rule: str, words: str) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from rerank_plugins.ranking.displacement import kendall_tau
+from rerank_plugins.ranking.report import kendall_tau
 
 
 @given(st.integers(2, 60).flatmap(lambda size: st.permutations(range(size))))

@@ -5,8 +5,6 @@ import math
 import pickle
 import threading
 import time
-import warnings
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -24,7 +22,6 @@ from rerank_plugins import (
     ScorerRanker,
     ScoreScale,
     ScoringError,
-    UnreadableTextWarning,
 )
 from rerank_plugins.monitoring import observe
 from tests.fakes import FakeScorer
@@ -169,21 +166,6 @@ def test_an_observer_that_fails_breaks_nothing(way: str, caplog: pytest.LogCaptu
     with observe(fail):
         assert len(ways(ScorerRanker(FakeScorer()))[way]("who", WORDS)) == 3
     assert "An observer of reranking failed: RuntimeError: no disk" in caplog.text
-
-
-def test_a_language_is_warned_of_once_and_at_the_callers_line() -> None:
-    ranker = ScorerRanker(FakeScorer(unreadable=Counter({"Chinese": 1})))
-    for call in ("rank('who', ['a'])", "rank_many(['who'], [['a']])", "score([('who', 'a')])"):
-        ranker = ScorerRanker(ranker.scorer)
-        with pytest.warns(UnreadableTextWarning, match="fake.*Chinese") as caught:
-            eval(compile(f"ranker.{call}", "the-caller.py", "eval"), {"ranker": ranker})
-        assert [each.filename for each in caught] == ["the-caller.py"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        ranker.rank("who", WORDS)
-    ranker.scorer = FakeScorer(unreadable=Counter({"Chinese": 1, "Russian": 2}))
-    with pytest.warns(UnreadableTextWarning, match="Russian"):
-        ranker.rank("who", WORDS)
 
 
 def test_scores_are_kept_from_one_call_to_the_next_where_a_cache_is_given() -> None:

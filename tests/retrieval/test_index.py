@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from rerank_plugins import ModelNotFoundError
+from rerank_plugins.reading.passages import Passage
 from rerank_plugins.retrieval import embedding
 from rerank_plugins.retrieval.embedding import BiEncoder
 from rerank_plugins.retrieval.index import FaissIndex
-from rerank_plugins.retrieval.passages import Passage
 from tests.texts import PHOTOSYNTHESIS, TRAPS, mixed_lengths
 
 PASSAGES = [Passage(str(place), "", text) for place, text in enumerate([*TRAPS, *mixed_lengths(140)])]
@@ -71,7 +71,7 @@ def test_a_cache_that_cannot_be_written_is_only_slow(
     with caplog.at_level(logging.WARNING):
         index = FaissIndex(PASSAGES[:4], encoder, cache_folder=tmp_path / "file")
     assert len(index.search("light", k=2)) == 2
-    assert "cannot be kept" in caplog.text
+    assert "cannot be cached" in caplog.text
 
 
 def test_other_weights_under_one_name_are_another_index(tmp_path: Path, minilm_folder: Path) -> None:

@@ -15,8 +15,8 @@ from rerank_plugins.scheduling.queue import BatchLimits
 from rerank_plugins.scheduling.request import Request
 from rerank_plugins.scheduling.scheduler import Scheduler
 from rerank_plugins.text.pairs import EncodedPair
+from tests.waiting import SECONDS
 
-SECONDS = 60.0
 MANY = 10**6
 
 

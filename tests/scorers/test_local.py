@@ -28,8 +28,9 @@ from rerank_plugins.backends.torch import TorchBackend
 from rerank_plugins.models.spec import resolve
 from rerank_plugins.scorers.local import LocalScorer
 from rerank_plugins.scores import Usage
-from tests.fakes import SECONDS, Controls, CountBackend, controlled
+from tests.fakes import Controls, CountBackend, controlled
 from tests.texts import DOCUMENTS, QUERY, mixed_lengths
+from tests.waiting import SECONDS
 
 OpenScorer = Callable[..., LocalScorer]
 FP32 = 1e-4

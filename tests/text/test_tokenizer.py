@@ -90,7 +90,7 @@ def test_a_folder_without_a_tokenizer(tmp_path: Path) -> None:
 
 def test_a_broken_tokenizer(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
-    with pytest.raises(ModelNotFoundError, match="is no tokenizer"):
+    with pytest.raises(ModelNotFoundError, match=r"cannot be read by tokenizers .*pip install -U tokenizers"):
         load_tokenizer("name", tmp_path)
 
 
@@ -135,6 +135,6 @@ class TestLongTexts:
         assert few.ids[:100] == whole.ids[:100]
         assert (len(few.ids) > 100) == (len(whole.ids) > 100)
 
-    def test_megabytes_take_no_longer_than_pages(self) -> None:
+    def test_of_megabytes_only_the_first_pages_are_tokenized(self) -> None:
         shared = TextTokenizer(word_piece())
         assert len(shared.encode(["hamlet " * 10**6], enough=512)[0].ids) < 2000

@@ -1,0 +1,1 @@
+"""Read documents from files: plain lines, JSON, JSONL, CSV and Parquet."""
