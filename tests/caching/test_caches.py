@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -185,15 +185,33 @@ def test_redis_that_does_not_answer_is_left_alone_for_a_while() -> None:
         assert pickle.loads(pickle.dumps(cache))._retry_after == 3600
 
 
-@given(parts=st.lists(st.text(), max_size=3), pairs=st.sets(st.tuples(st.text(), st.text()), min_size=2, max_size=20))
-def test_no_two_pairs_have_one_name(parts: list[str], pairs: set[tuple[str, str]]) -> None:
-    keys = KeyMaker(*parts)
+@given(
+    fingerprint=st.text(),
+    pairs=st.sets(st.tuples(st.text(), st.text(), st.none() | st.text()), min_size=2, max_size=20),
+)
+def test_no_two_pairs_have_one_name(fingerprint: str, pairs: set[tuple[str, str, str | None]]) -> None:
+    keys = KeyMaker(fingerprint)
     assert len({keys.key(*pair) for pair in pairs}) == len(pairs)
     assert all(len(keys.key(*pair)) == 32 for pair in pairs)
 
 
-def test_another_model_gives_other_names() -> None:
-    makers: list[Callable[[str, str], bytes]] = [
-        KeyMaker(*parts).key for parts in (("a", "b"), ("ab", ""), ("", "ab"), ("a",), ("a", "b", ""))
-    ]
-    assert len({make("query", "document") for make in makers}) == len(makers)
+def test_no_part_of_a_name_runs_into_the_next() -> None:
+    names = {
+        KeyMaker(fingerprint).key(query, document, instruction)
+        for fingerprint, query, document, instruction in [
+            ("a", "b", "c", None),
+            ("ab", "", "c", None),
+            ("", "ab", "c", None),
+            ("a", "bc", "", None),
+            ("a", "", "bc", None),
+            ("a", "b", "", "c"),
+            ("a", "b", "c", ""),
+            ("a", "", "b", "c"),
+        ]
+    }
+    assert len(names) == 8
+
+
+def test_another_scorer_gives_other_names() -> None:
+    assert KeyMaker("one").key("query", "document") != KeyMaker("two").key("query", "document")
+    assert KeyMaker("one").key("query", "document") == KeyMaker("one").key("query", "document")
