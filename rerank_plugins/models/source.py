@@ -1,6 +1,7 @@
 """Where a model's files are: in the package, in a folder, or on the Hub."""
 
 import re
+import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,6 @@ from pathlib import Path
 from rerank_plugins.errors import InvalidValueError, ModelNotFoundError
 from rerank_plugins.models.unusable import explain_name
 from rerank_plugins.options import ModelOptions
-from rerank_plugins.validation import describe
 
 EMBEDDED_NAME = "embedded"
 EMBEDDED_FOLDER = Path(__file__).parents[1] / "embedded"
@@ -66,7 +66,8 @@ def _local_folder(options: ModelOptions) -> Path | None:
         if path.is_dir():
             return path.resolve()
     except (OSError, RuntimeError, ValueError) as error:  # too long, no such user, a null byte
-        raise ModelNotFoundError(f"model={describe(model)} cannot be a folder: {error}. Check its spelling.") from None
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise ModelNotFoundError(f"model={reprlib.repr(model)} is not a valid path: {reason}. Check it.") from None
     if model == EMBEDDED_NAME:
         return EMBEDDED_FOLDER
     if reason := explain_name(model):
