@@ -3,10 +3,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# A worker for each core, each with one thread for torch: two that have a team of threads each slow one another.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+MORE := slow or notebook or redis or browser or wheel
 
 .PHONY: help
 help:  ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -20,8 +23,41 @@ demo: $(READY)  ## Answer a question: 50 candidates from FAISS, 5 after rerankin
 	$(BIN)/rerank-plugins demo
 
 .PHONY: test
-test: $(READY)  ## Run the tests
-	$(BIN)/python -m pytest -m 'not hub'
+test: $(READY)  ## Run the unit and contract tests (minutes)
+	$(PYTEST) -m 'not ($(MORE) or hub or gpu)'
+	@echo "Left out: slow tests, notebooks, Redis, Chromium, the wheel (make test-all), the Hub (make test-hub), a GPU (make test-gpu)."
+
+.PHONY: test-all
+test-all: test  ## Run those, and the tests that are slow or need redis-server, Chromium or a package index
+	$(BIN)/python -m pytest -m '($(MORE)) and not (hub or gpu)'
+
+# torch stays at the version of constraints.txt: earlier ones come with gigabytes of CUDA libraries. Later
+# releases of pyarrow, which only the training needs, refuse numpy 1. Old libraries warn about each other: -W default.
+.floors/.ready: $(READY) pyproject.toml constraints.txt
+	$(PYTHON) -m venv .floors
+	grep '^torch==' constraints.txt > .floors/overrides.txt
+	echo 'pyarrow==21.0.0' >> .floors/overrides.txt
+	$(BIN)/python -m uv pip compile --quiet --python .floors/bin/python --resolution lowest-direct --only-binary :all: \
+		--extra dev --override .floors/overrides.txt --output-file .floors/all.txt pyproject.toml
+	grep -vE '^(nvidia|triton|cuda)' .floors/all.txt > .floors/requirements.txt
+	.floors/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	.floors/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r .floors/requirements.txt
+	.floors/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+.PHONY: test-loaded
+test-loaded: $(READY)  ## Run `make test` beside two busy processes
+	@$(BIN)/python -c 'while True: pass' & first=$$!; $(BIN)/python -c 'while True: pass' & second=$$!; \
+	trap "kill $$first $$second" EXIT; trap 'exit 130' INT TERM; $(MAKE) test
+
+.PHONY: test-floors
+test-floors: .floors/.ready  ## Run the same tests with the lowest versions that pyproject.toml allows
+	OMP_NUM_THREADS=1 .floors/bin/python -m pytest -W default -n auto --maxprocesses 4 --dist loadfile -m 'not ($(MORE) or hub or gpu)'
+
+.PHONY: coverage
+coverage: $(READY)  ## Measure the branch coverage of all tests
+	$(PYTEST) --cov --cov-report= -m 'not ($(MORE) or hub or gpu)'
+	$(BIN)/python -m pytest --cov --cov-append -m '($(MORE)) and not (hub or gpu)'
 
 .PHONY: test-hub
 test-hub: $(READY)  ## Run the tests that download the reference model from the Hub

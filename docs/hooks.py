@@ -1,4 +1,4 @@
-"""What `mkdocs build` does to each page: links that leave docs/ lead to the repository's own page of that file."""
+"""What `mkdocs build` does to each page: links that leave docs/ lead to the repository, and options become tables."""
 
 # ruff: noqa: INP001  (mkdocs loads it by its path)
 
@@ -6,6 +6,10 @@ import posixpath
 import re
 from typing import Any
 
+from rerank_plugins import options
+from rerank_plugins.options.declaration import options_of
+
+_OPTIONS = re.compile(r"<!-- options: (\w+) -->")
 _LEAVES_DOCS = re.compile(r"\]\((\.\./[^)\s]+)\)")
 
 
@@ -17,4 +21,13 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
         path = posixpath.normpath(posixpath.join(folder, match[1]))
         return f"]({config.extra['repository']}/blob/main/{path})"
 
-    return _LEAVES_DOCS.sub(address, markdown)
+    return _OPTIONS.sub(_table, _LEAVES_DOCS.sub(address, markdown))
+
+
+def _table(match: re.Match[str]) -> str:
+    """Turn `<!-- options: RerankConfig -->` into a table of its options."""
+    rows = [
+        f"| `{option.name}` | `{option.default!r}` | {option.description} |"
+        for option in options_of(getattr(options, match[1]))
+    ]
+    return "\n".join(["| option | default | |", "|---|---|---|", *rows])

@@ -2,38 +2,34 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from os import PathLike
 from types import TracebackType
 from typing import Any, Self
 
 from rerank_plugins.backends import backend_name
-from rerank_plugins.caching import ScoreCache, open_cache
+from rerank_plugins.caching import open_cache
 from rerank_plugins.models.spec import resolve
-from rerank_plugins.options import ActivationName, BackendName, DtypeName, Fallback, LongDocuments, RerankConfig
+from rerank_plugins.options import RerankConfig
+from rerank_plugins.options.declaration import takes
 from rerank_plugins.ranking.ranker import ScorerRanker
 from rerank_plugins.scorers.base import Scorer
 from rerank_plugins.scorers.cached import CachedScorer
 from rerank_plugins.scorers.fallback import FallbackScorer
 from rerank_plugins.scorers.local import LocalScorer
-from rerank_plugins.validation import plain_path
 
 
 class Reranker(ScorerRanker):
     """A cross-encoder that reads a query together with each document.
 
-    Safe to share between threads and event loops. Two Rerankers that ask for the same model share it in memory; it
-    is freed when the last of them is closed or collected. A deep copy is the same object, since there is nothing in
-    it to change; unpickling loads the model again.
+    Safe to share between threads and event loops. Two Rerankers of the same model share it in memory; it is freed when
+    the last of them is closed or collected. A deep copy is the same object; unpickling loads the model again.
 
-    Every argument but the model is the field of `RerankConfig` of that name.
-
-    Args:
-        model: A folder, or a name on the Hub; None for the embedded model, which needs no download and no torch.
+    Takes the options of `RerankConfig` as keywords; the model may come first without its name.
 
     Raises:
-        InvalidValueError: If an option has a wrong value, or the device is not there.
+        InvalidTypeError: If there is no option of a name, or its value has the wrong type.
+        InvalidValueError: If an option has a wrong value, or the device is not available.
         ModelNotFoundError: If the model is missing or the Hub cannot be reached.
-        UnsupportedModelError: If it is no cross-encoder with one label.
+        UnsupportedModelError: If it is not a cross-encoder with one label.
         MissingExtraError: If the backend's libraries are not installed.
 
     Attributes:
@@ -52,52 +48,9 @@ class Reranker(ScorerRanker):
         1
     """
 
-    def __init__(
-        self,
-        model: str | PathLike[str] | None = None,
-        *,
-        backend: BackendName = "auto",
-        device: str = "auto",
-        dtype: DtypeName = "auto",
-        max_length: int | None = None,
-        activation: ActivationName | None = None,
-        max_batch_tokens: int | None = None,
-        long_documents: LongDocuments = "truncate",
-        num_threads: int | None = None,
-        max_queue: int = 100_000,
-        timeout: float | None = None,
-        fallback: Fallback | None = None,
-        cache: str | ScoreCache | None = None,
-        revision: str | None = None,
-        cache_folder: str | PathLike[str] | None = None,
-        local_files_only: bool = False,
-        token: str | None = None,
-        trust_remote_code: bool = False,
-        onnx_file: str | None = None,
-    ) -> None:
-        self._start(
-            RerankConfig(
-                model=plain_path(model),
-                backend=backend,
-                device=device,
-                dtype=dtype,
-                max_length=max_length,
-                activation=activation,
-                max_batch_tokens=max_batch_tokens,
-                long_documents=long_documents,
-                num_threads=num_threads,
-                max_queue=max_queue,
-                timeout=timeout,
-                fallback=fallback,
-                cache=cache,
-                revision=revision,
-                cache_folder=plain_path(cache_folder),
-                local_files_only=local_files_only,
-                token=token,
-                trust_remote_code=trust_remote_code,
-                onnx_file=onnx_file,
-            )
-        )
+    @takes(RerankConfig)
+    def __init__(self, config: RerankConfig) -> None:
+        self._start(config)
 
     @classmethod
     def from_config(cls, config: RerankConfig) -> Self:

@@ -142,12 +142,13 @@ def check_score_threshold(threshold: object) -> float | None:
         return None
     if isinstance(threshold, bool) or not isinstance(threshold, Real):
         raise InvalidTypeError(f"score_threshold must be a number or None, got {describe(threshold)}.")
-    if math.isnan(threshold):
-        raise InvalidValueError("score_threshold must be a number or None, got NaN, which no score can reach.")
     try:
-        return float(threshold)
+        number = float(threshold)
     except OverflowError:  # An integer beyond any float: no score reaches it, or all scores do.
         return math.inf if cast("int", threshold) > 0 else -math.inf
+    if math.isnan(number):
+        raise InvalidValueError("score_threshold must be a number or None, got NaN, which no score can reach.")
+    return number
 
 
 def plain_path(path: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from safetensors.torch import load_file, save_file
 
 from rerank_plugins import Reranker
@@ -13,6 +14,11 @@ from tests.tiny_models import SAVERS, export_onnx
 
 # What reads them: every architecture through torch, two of them through onnxruntime, and the embedded model.
 IMPLEMENTATIONS = ("bert", "xlm-roberta", "deberta", "modernbert", "bert-onnx", "xlm-roberta-onnx", "embedded")
+
+
+# No test fails because a machine is slow: hypothesis has limits of its own on time.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,26 +1,32 @@
 """What both adapters owe their users alike: fields, failures, copies, and the core's own order and scores."""
 
 import copy
-import inspect
 import json
 import logging
 import pickle
-from collections.abc import Callable
-from dataclasses import fields
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.documents import Document
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
-from pydantic import ValidationError
 
-from rerank_plugins import ModelNotFoundError, ReportedList, RerankConfig, Reranker, RerankError, ScoringError
-from rerank_plugins.adapter import RerankFields
+from rerank_plugins import (
+    InvalidTypeError,
+    InvalidValueError,
+    ModelNotFoundError,
+    ReportedList,
+    Reranker,
+    RerankError,
+    ScoringError,
+)
+from rerank_plugins.caching.memory import MemoryCache
 from rerank_plugins.langchain import RerankCompressor
 from rerank_plugins.llama_index import RerankPostprocessor
-from tests.event_loop import watch
-from tests.texts import DOCUMENTS, QUERY, mixed_lengths
+from tests.event_loop import MANY, assert_documents_are_handled_elsewhere, assert_models_run_elsewhere, long_texts
+from tests.texts import DOCUMENTS, QUERY
 
 
 class LangChain:
@@ -89,6 +95,13 @@ def framework(request: pytest.FixtureRequest) -> LangChain:
     return made
 
 
+@pytest.fixture
+def bert_onnx(open_reranker: Callable[..., Reranker]) -> Iterator[Reranker]:
+    """A tiny model that reads few tokens, for tests with a lot of text."""
+    with open_reranker("bert-onnx", max_length=16) as opened:
+        yield opened
+
+
 def test_order_and_scores_are_the_cores(framework: LangChain, reranker: Reranker) -> None:
     expected = reranker.rank(QUERY, DOCUMENTS, top_n=4)
     outputs = framework.rerank(framework.adapter(reranker=reranker, top_n=4), framework.inputs(DOCUMENTS))
@@ -134,16 +147,51 @@ def test_inputs_stay_as_they_were(framework: LangChain, bert: Reranker) -> None:
     assert inputs == before
 
 
-@pytest.mark.parametrize("top_n", [0, -1, "3", True, 2.5])
-def test_a_wrong_top_n_is_refused_when_built(framework: LangChain, bert: Reranker, top_n: object) -> None:
-    with pytest.raises((ValueError, TypeError), match="top_n must be a positive integer or None, got"):
-        framework.adapter(reranker=bert, top_n=top_n)
+@pytest.mark.parametrize(
+    ("fields", "kind", "message"),
+    [
+        ({"top_n": 0}, InvalidValueError, "top_n must be a positive integer or None, got 0"),
+        ({"top_n": "3"}, InvalidTypeError, "top_n must be a positive integer or None, got str '3'"),
+        ({"top_n": True}, InvalidTypeError, "top_n must be a positive integer or None, got bool True"),
+        ({"top_n": 2.5}, InvalidTypeError, "top_n must be a positive integer or None, got float 2.5"),
+        ({"score_threshold": "0.5"}, InvalidTypeError, "score_threshold must be a number or None, got str '0.5'"),
+        ({"score_threshold": float("nan")}, InvalidValueError, "score_threshold must be a number or None, got NaN"),
+        ({"on_error": "ignore"}, InvalidValueError, "on_error: Input should be 'raise' or 'passthrough', got 'ignore'"),
+        ({"max_length": "x"}, InvalidTypeError, "max_length must be an integer, got 'x'"),
+        ({"max_length": 8}, InvalidValueError, "max_length must be at least 16, got 8"),
+        ({"dtype": "int4"}, InvalidValueError, "dtype must be one of 'auto', 'fp32', 'fp16', 'bf16', got 'int4'"),
+        ({"backend": "jax"}, InvalidValueError, "backend must be one of 'auto', 'onnx', 'torch', or a Backend class"),
+        (
+            {"reranker": "BAAI/bge"},
+            InvalidTypeError,
+            "reranker must be a Reranker, .*got 'BAAI/bge'. Pass a model's name",
+        ),
+        ({"reranker": Reranker}, InvalidTypeError, "reranker must be a Reranker, .*got <class"),
+        ({"top_k": 5}, InvalidTypeError, r"Rerank\w+ has no option 'top_k'. Did you mean 'top_n'\?"),
+        ({"temperature": 1}, InvalidTypeError, "has no option 'temperature'. Its options are: .*top_n"),
+    ],
+)
+def test_a_wrong_field_is_the_cores_own_error(
+    framework: LangChain, fields: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        framework.adapter(**fields)
 
 
-@pytest.mark.parametrize("threshold", ["0.5", True, float("nan")])
-def test_a_wrong_threshold_is_refused_when_built(framework: LangChain, bert: Reranker, threshold: object) -> None:
-    with pytest.raises((ValueError, TypeError), match="score_threshold must be a number or None, got"):
-        framework.adapter(reranker=bert, score_threshold=threshold)
+def test_a_wrong_field_of_one_framework_is_an_error_of_the_same_tree() -> None:
+    with pytest.raises(InvalidTypeError, match=r"document_text: Input should be a valid string .*, got 3"):
+        RerankCompressor(document_text=3)
+    with pytest.raises(InvalidValueError, match="document_text='text' has no field"):
+        RerankCompressor(document_text="text")
+    with pytest.raises(InvalidValueError, match="metadata_mode: Input should be 'all', 'embed', 'llm' or 'none'"):
+        RerankPostprocessor(metadata_mode="some")
+
+
+def test_fields_have_a_json_schema(framework: LangChain) -> None:
+    properties = framework.adapter.model_json_schema()["properties"]
+    assert properties["backend"]["type"] == "string"
+    assert properties["max_length"]["description"].startswith("Maximum tokens")
+    assert "reranker" not in properties
 
 
 def test_fields_that_made_the_core_cannot_change_under_it(framework: LangChain, bert: Reranker) -> None:
@@ -187,18 +235,15 @@ def test_a_failure_keeps_the_scores_that_came_in(framework: LangChain, bert: Rer
     assert all("ScoringError" in (framework.error(each) or "") for each in second)
 
 
-async def test_async_never_blocks_the_event_loop(framework: LangChain) -> None:
-    adapter = framework.adapter(top_n=None)
-    inputs = framework.inputs([f"{text} number {place}" for place, text in enumerate(mixed_lengths(300))])
-    gaps, seconds = await watch(framework.arerank(adapter, inputs), every=0.005)
-    assert seconds > 0.3
-    assert len(gaps) > 10
-    assert max(gaps) < seconds / 2
+async def test_async_keeps_the_model_off_the_event_loop(framework: LangChain, bert_onnx: Reranker) -> None:
+    adapter = framework.adapter(reranker=bert_onnx)
+    await assert_models_run_elsewhere(lambda texts: framework.arerank(adapter, framework.inputs(texts)))
 
 
-def test_an_unknown_field_is_refused(framework: LangChain) -> None:
-    with pytest.raises(ValidationError, match="top_k"):
-        framework.adapter(top_k=5)
+async def test_many_long_documents_do_not_block_the_event_loop(framework: LangChain, bert_onnx: Reranker) -> None:
+    adapter = framework.adapter(reranker=bert_onnx)
+    inputs = framework.inputs(long_texts(MANY))
+    await assert_documents_are_handled_elsewhere(lambda texts: framework.arerank(adapter, inputs[: len(texts)]))
 
 
 def test_a_missing_model_is_the_cores_own_error(framework: LangChain) -> None:
@@ -211,12 +256,74 @@ def test_the_configuration_reaches_the_core(framework: LangChain, model_folder: 
     assert (adapter.core.max_length, adapter.core.activation, adapter.core.backend) == (32, "identity", "torch")
 
 
-def test_a_shared_core_tells_its_configuration(framework: LangChain, bert: Reranker) -> None:
-    adapter = framework.adapter(reranker=bert)
-    assert adapter.model == bert.model
-    message = "max_length=64 contradicts the reranker, which was built with max_length=None"
-    with pytest.raises(ValueError, match=message):
-        framework.adapter(reranker=bert, max_length=64)
+class TestSharedReranker:
+    """Fields show the options of a shared reranker; given ones must be equal to them."""
+
+    def test_fields_show_its_options(self, framework: LangChain, bert: Reranker) -> None:
+        assert framework.adapter(reranker=bert).model == bert.model
+
+    @pytest.mark.parametrize(
+        ("name", "own", "given"),
+        [
+            ("trust_remote_code", True, False),
+            ("long_documents", "windows", "truncate"),
+            ("max_queue", 10, 100_000),
+            ("max_length", 32, 64),
+            ("max_length", 32, None),
+            ("timeout", 60.0, None),
+        ],
+    )
+    def test_a_given_option_that_differs_is_refused(
+        self, framework: LangChain, model_folder: Callable[[str], Path], name: str, own: object, given: object
+    ) -> None:
+        """Even where it is the default, which the reranker does not have."""
+        with Reranker(model_folder("bert"), **{name: own}) as shared:
+            assert getattr(framework.adapter(reranker=shared), name) == own
+            assert getattr(framework.adapter(reranker=shared, **{name: own}), name) == own
+            message = (
+                f"{name}={given!r} contradicts the reranker, which was built with {name}={own!r}. Pass one of them"
+            )
+            with pytest.raises(InvalidValueError, match=re.escape(message)):
+                framework.adapter(reranker=shared, **{name: given})
+
+    def test_what_it_made_of_its_options_is_equal_too(self, framework: LangChain) -> None:
+        with Reranker() as shared:
+            adapter = framework.adapter(reranker=shared, model="embedded", max_length=256, device="cpu", backend="onnx")
+            assert adapter.core is shared
+            with pytest.raises(InvalidValueError, match="max_length=512 contradicts the reranker"):
+                framework.adapter(reranker=shared, max_length=512)
+
+    def test_a_token_that_differs_is_not_shown(self, framework: LangChain, bert: Reranker) -> None:
+        with pytest.raises(InvalidValueError, match=r"token contradicts the reranker, .* another token") as caught:
+            framework.adapter(reranker=bert, token="hf_secret")
+        assert "secret" not in str(caught.value)
+
+    def test_it_may_be_another_object_that_ranks(self, framework: LangChain, bert: Reranker) -> None:
+        adapter = framework.adapter(reranker=Wrapped(bert), top_n=2)
+        assert adapter.core.model == "wrapped"
+        assert copy.deepcopy(adapter).core is adapter.core
+        assert framework.rerank(adapter, framework.inputs(DOCUMENTS)) == framework.rerank(
+            framework.adapter(reranker=bert, top_n=2), framework.inputs(DOCUMENTS)
+        )
+
+    @pytest.mark.parametrize("options", [{"device": "cpu"}, {"max_length": None}])
+    def test_no_option_applies_to_such_an_object(
+        self, framework: LangChain, bert: Reranker, options: dict[str, Any]
+    ) -> None:
+        with pytest.raises(InvalidValueError, match="does not apply to reranker=, a Wrapped with options of its own"):
+            framework.adapter(reranker=Wrapped(bert), **options)
+        changed = framework.adapter(reranker=Wrapped(bert)).model_copy(update={"max_length": 32})
+        with pytest.raises(InvalidValueError, match="fields were changed after it was loaded"):
+            framework.rerank(changed, framework.inputs(DOCUMENTS))
+
+
+class Wrapped:
+    """Ranks as a `Reranker` does and has no options."""
+
+    model = "wrapped"
+
+    def __init__(self, reranker: Reranker) -> None:
+        self.rank, self.arank = reranker.rank, reranker.arank
 
 
 class TestFailure:
@@ -254,11 +361,11 @@ class TestFailure:
         adapter = framework.adapter(reranker=bert, on_error="passthrough")
         assert framework.rerank(adapter, framework.inputs(DOCUMENTS), query=" ").report.error is not None
 
-    def test_no_text_in_the_log(self, framework: LangChain, bert: Reranker, caplog: pytest.LogCaptureFixture) -> None:
-        adapter = framework.adapter(reranker=bert, on_error="passthrough")
-        framework.rerank(adapter, framework.inputs(["a secret \ud800"]))
+    def test_no_text_in_the_log(self, framework: LangChain, broken: Reranker, caplog: pytest.LogCaptureFixture) -> None:
+        adapter = framework.adapter(reranker=broken, on_error="passthrough")
+        framework.rerank(adapter, framework.inputs(["a secret"]))
         assert "secret" not in caplog.text
-        assert "InvalidValueError" in caplog.text
+        assert "ScoringError" in caplog.text
 
 
 class TestCopies:
@@ -270,6 +377,11 @@ class TestCopies:
             assert other is not adapter
             assert other.core is bert
             assert other.top_n == 2
+
+    def test_copies_share_a_cache(self, framework: LangChain, model_folder: Callable[[str], Path]) -> None:
+        adapter = framework.adapter(model=model_folder("bert"), cache=MemoryCache())
+        assert copy.deepcopy(adapter).core is adapter.core
+        assert pickle.loads(pickle.dumps(adapter)).core is not adapter.core
 
     def test_a_dump_builds_an_equal_adapter(self, framework: LangChain, bert: Reranker) -> None:
         adapter = framework.adapter(reranker=bert, top_n=2, score_threshold=0.1)
@@ -290,19 +402,6 @@ class TestCopies:
     def test_a_token_is_neither_shown_nor_dumped(self, framework: LangChain) -> None:
         adapter = framework.adapter(token="hf_secret")
         assert "hf_secret" not in repr(adapter) + adapter.model_dump_json() + repr(adapter.core.config)
-
-
-def test_fields_are_the_configurations_own() -> None:
-    """A field, an argument, an adapter's field: one name and one default."""
-    configuration = {field.name: field.default for field in fields(RerankConfig)}
-    arguments = {
-        name: parameter.default
-        for name, parameter in inspect.signature(Reranker.__init__).parameters.items()
-        if name != "self"
-    }
-    adapter = {name: RerankFields.model_fields[name].default for name in configuration}
-    assert arguments == configuration == adapter
-    assert all(field.description for field in RerankFields.model_fields.values())
 
 
 def test_errors_of_the_core_are_one_family() -> None:

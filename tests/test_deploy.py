@@ -1,18 +1,21 @@
 """The files in deploy/ are what their programs read, and say what the service says."""
 
+import json
 import shutil
 import subprocess
 import sys
+import urllib.request
+from dataclasses import asdict
 from pathlib import Path
 
 import crossplane
 import pytest
 import yaml
 
-from rerank_plugins.service.settings import ServiceSettings
+from rerank_plugins.options.service import ServiceSettings
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
-DEFAULTS = {name: field.default for name, field in ServiceSettings.model_fields.items()}
+DEFAULTS = asdict(ServiceSettings())
 
 
 def test_the_dockerfile_is_clean() -> None:
@@ -28,6 +31,25 @@ def test_the_container_has_no_rights_and_bakes_only_pinned_weights() -> None:
     text = "\n".join(lines)
     assert "HEALTHCHECK" in text
     assert "40 hex digits" in text
+
+
+@pytest.mark.parametrize(
+    ("port", "asked"), [(None, "8000"), ("", "8000"), ("9000", "9000"), ("tcp://10.96.104.172:8000", "8000")]
+)
+def test_the_health_check_asks_where_the_service_listens(
+    port: str | None, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubernetes sets RERANK_PORT to an address where a Service is named rerank."""
+    line = next(line for line in (DEPLOY / "Dockerfile").read_text().splitlines() if "/health" in line)
+    python, dash_c, script = json.loads(line.strip().removeprefix("CMD "))
+    assert (python, dash_c) == ("python", "-c")
+    urls: list[str] = []
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: urls.append(url))
+    monkeypatch.delenv("RERANK_PORT", raising=False)
+    if port is not None:
+        monkeypatch.setenv("RERANK_PORT", port)
+    exec(script, {})
+    assert urls == [f"http://127.0.0.1:{asked}/health"]
 
 
 def test_what_the_dockerfile_copies_is_there() -> None:

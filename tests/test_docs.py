@@ -19,13 +19,15 @@ from rerank_plugins.cli import app
 from rerank_plugins.langchain import RerankCompressor
 from rerank_plugins.llama_index import RerankPostprocessor
 from rerank_plugins.monitoring import window
-from rerank_plugins.service.errors import STATUS, DisconnectedError
+from rerank_plugins.options import ServiceSettings
+from rerank_plugins.options.declaration import options_of
+from rerank_plugins.service.errors import DisconnectedError
 from rerank_plugins.service.metrics import Metrics
-from rerank_plugins.service.settings import ServiceSettings
+from rerank_plugins.service.refusals import STATUS
 from tests.documents import DOCS, ROOT, blocks
 
 PAGES = sorted(DOCS.glob("*.md"))
-VARIABLES = {f"RERANK_{name.upper()}" for name in (*ServiceSettings.model_fields, *RerankConfig.__annotations__)}
+VARIABLES = {option.variable for option in (*options_of(ServiceSettings), *options_of(RerankConfig))}
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 FLAGS = {name: {flag for each in command.params for flag in each.opts} for name, command in COMMANDS.items()}
 
@@ -69,6 +71,7 @@ class Sources(HTMLParser):
             self.found.append(values.get("href") or "")
 
 
+@pytest.mark.slow
 def test_the_site_is_made_without_a_warning_and_fetches_nothing_from_elsewhere(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -97,7 +100,7 @@ def test_flags_in_the_text_are_there(name: str) -> None:
 
 
 def test_the_settings_of_the_service_have_these_defaults() -> None:
-    both = {field.name: field for field in fields(RerankConfig)} | ServiceSettings.model_fields
+    both = {option.name: option for config in (RerankConfig, ServiceSettings) for option in options_of(config)}
     for flags, defaults, *_ in rows("service.md", "Settings"):
         for flag, default in zip(code_in(flags), defaults.replace("`", "").split(", "), strict=True):
             value = both[flag.removeprefix("--").replace("-", "_")].default
@@ -107,7 +110,7 @@ def test_the_settings_of_the_service_have_these_defaults() -> None:
 
 def test_every_status_of_the_service_is_told() -> None:
     told = {int(status) for cells in rows("service.md", "Errors") for status in re.findall(r"\b[45]\d\d\b", cells[0])}
-    assert told == {400, 408, 413, *STATUS.values()} - {STATUS[DisconnectedError]}
+    assert told == {*STATUS.values()} - {STATUS[DisconnectedError]}
 
 
 def test_every_metric_is_told_and_no_other() -> None:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.documents import DOCUMENTS, ROOT, anchors, followed, links, runnable
+from tests.processors import agrees, rounded
 from tests.service.test_serving import command
 
 # Where documents expect the service.
 ADDRESS = "http://127.0.0.1:8000"
+
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 
 def curls(document: Path) -> list[tuple[str, str]]:
@@ -34,7 +38,7 @@ def service_url() -> Iterator[str]:
     "document", [each for each in DOCUMENTS if runnable(each)], ids=lambda each: str(each.relative_to(ROOT))
 )
 def test_python_blocks_print_what_is_shown(document: Path, request: pytest.FixtureRequest) -> None:
-    names: dict[str, object] = {}
+    names: dict[str, object] = {"round": rounded}
     for code, shown in runnable(document):
         here = code.replace(ADDRESS, request.getfixturevalue("service_url")) if ADDRESS in code else code
         printed = io.StringIO()
@@ -44,21 +48,27 @@ def test_python_blocks_print_what_is_shown(document: Path, request: pytest.Fixtu
             assert printed.getvalue() == shown
 
 
+@needs_curl
 @pytest.mark.parametrize("document", [each for each in DOCUMENTS if curls(each)], ids=lambda each: each.name)
 def test_curl_gets_what_is_shown(document: Path, service_url: str) -> None:
     for asked, shown in curls(document):
         here = asked.replace(ADDRESS, service_url)
         done = subprocess.run(["bash", "-c", here], capture_output=True, text=True, check=True)
-        assert rounded(json.loads(done.stdout)) == json.loads(shown)
+        assert agrees(json.loads(done.stdout), json.loads(shown)), done.stdout
 
 
-def rounded(value: object) -> object:
-    """Round what a model said, as a reader would."""
-    if isinstance(value, dict):
-        return {key: rounded(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [rounded(each) for each in value]
-    return round(value, 2) if isinstance(value, float) else value
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda each: str(each.relative_to(ROOT)))
+def test_scores_are_shown_through_round(document: Path) -> None:
+    """So that the test above sees whether another processor would round them to another number."""
+    assert not [code for code, shown in runnable(document) if shown and re.search(r"(score|logit)\S*:\.\df", code)]
+
+
+def test_a_number_on_the_edge_is_not_shown() -> None:
+    assert rounded(0.4947, 1) == 0.5
+    with pytest.raises(AssertionError, match="may round to another number elsewhere"):
+        rounded(0.4947, 2)
+    with pytest.raises(AssertionError, match="may round to another number elsewhere"):
+        rounded(3.26, 1)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda each: str(each.relative_to(ROOT)))

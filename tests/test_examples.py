@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from rerank_plugins import RerankConfig
-from rerank_plugins.service.settings import ServiceSettings
+from rerank_plugins.options.service import ServiceSettings
 from tests.caching.test_caches import Server
 from tests.service.conftest import running
 
@@ -44,7 +44,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 def command(*arguments: object, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run an example as a user does."""
     return subprocess.run(
-        [*map(str, arguments)], env={**os.environ, **environ}, capture_output=True, text=True, timeout=300, check=False
+        [*map(str, arguments)], env={**os.environ, **environ}, capture_output=True, text=True, timeout=600, check=False
     )
 
 
@@ -63,6 +63,7 @@ def test_an_example_is_short_and_listed_and_says_how_to_run_it(script: Path) -> 
     assert re.search(rf"(python|sh) examples/{script.name}\b", text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["langchain_rag", "llama_index_query_engine"])
 def test_the_best_of_fifty_passages_answers_the_question(run: Run, name: str) -> None:
     lines = run(name)
@@ -75,6 +76,7 @@ def test_the_best_of_fifty_passages_answers_the_question(run: Run, name: str) ->
     assert "OPEC" in run(name, "how", "many", "countries", "are", "a", "part", "of", "opec")[0]
 
 
+@pytest.mark.slow
 def test_questions_at_once_get_the_answers_that_they_get_alone(run: Run) -> None:
     lines = run("langchain_async")
     assert "Nobel laureates in Physics" in lines[0]
@@ -82,6 +84,7 @@ def test_questions_at_once_get_the_answers_that_they_get_alone(run: Run) -> None
     assert lines[-1] == "The results are the same."
 
 
+@pytest.mark.slow
 def test_each_message_of_a_chat_has_its_own_passages(run: Run) -> None:
     lines = run("llama_index_chat_engine")
     assert FIRST_PRIZE in lines[1]
@@ -136,12 +139,14 @@ def test_half_precision_keeps_the_order(run: Run, model_folder: Callable[[str], 
     assert [line[:4] for line in lines[:2]] == ["fp32", "fp16"]
 
 
+@pytest.mark.slow
 def test_the_picture_of_who_moved_where(run: Run, tmp_path: Path) -> None:
     (line,) = run("who_moved", "who wrote the first declaration of human rights", tmp_path / "who-moved.png")
     assert re.match(r"The top 5 had FAISS ranks \d+, \d+, \d+, \d+, \d+\. ", line)
     assert (tmp_path / "who-moved.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.redis
 def test_redis_answers_what_was_scored_before(run: Run, tmp_path: Path) -> None:
     server = Server(tmp_path)
     try:
@@ -160,6 +165,7 @@ def test_no_redis_is_one_line_and_an_exit_code(run: Run) -> None:
         run("redis_cache", "redis://127.0.0.1:1/0")
 
 
+@pytest.mark.slow
 @needs_curl
 def test_all_clients_of_the_service_get_the_same_answer(url: str) -> None:
     request = json.loads((EXAMPLES / "data" / "request.json").read_text(encoding="utf-8"))
@@ -181,6 +187,7 @@ def test_no_service_is_one_line_and_an_exit_code(run: Run, name: str) -> None:
         run(name, "http://127.0.0.1:1")
 
 
+@pytest.mark.slow
 def test_langchains_reranker_and_ours_give_one_order(run: Run) -> None:
     lines = run("migrating_langchain")
     assert (lines[0], lines[6]) == ("CrossEncoderReranker", "RerankCompressor")
@@ -191,6 +198,7 @@ def test_langchains_reranker_and_ours_give_one_order(run: Run) -> None:
     assert lines[-1] == "The order is the same."
 
 
+@pytest.mark.slow
 def test_fine_tuning_teaches_and_its_folder_ranks_alike_in_both_postprocessors(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +212,7 @@ def test_fine_tuning_teaches_and_its_folder_ranks_alike_in_both_postprocessors(
     assert lines[-1] == "The order is the same."
 
 
+@pytest.mark.slow
 def test_the_window_finds_out_what_is_wrong(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     text = "\n".join(run("monitoring"))
     _, good, bad = text.split("max_length=")
@@ -215,6 +224,7 @@ def test_the_window_finds_out_what_is_wrong(run: Run, caplog: pytest.LogCaptureF
     ]
 
 
+@pytest.mark.slow
 @needs_curl
 def test_no_service_is_curls_own_exit_code() -> None:
     assert command("sh", EXAMPLES / "service_curl.sh", "http://127.0.0.1:1").returncode == 7

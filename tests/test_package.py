@@ -10,7 +10,7 @@ import pytest
 import rerank_plugins
 
 HEAVY = ["torch", "transformers", "sentence_transformers", "tensorflow", "langchain_core", "llama_index", "pydantic"]
-HEAVY += ["faiss", "fastapi", "redis", "typer", "rich"]
+HEAVY += ["faiss", "fastapi", "onnxruntime", "redis", "scipy", "typer", "rich"]
 
 
 def run(script: str, *arguments: str) -> str:
@@ -21,11 +21,6 @@ def run(script: str, *arguments: str) -> str:
 def test_importing_is_light() -> None:
     script = "import sys, rerank_plugins; print(sorted(set(sys.argv[1:]) & set(sys.modules)))"
     assert run(script, *HEAVY) == "[]"
-
-
-def test_importing_takes_under_three_tenths_of_a_second() -> None:
-    script = "import time; start = time.perf_counter(); import rerank_plugins; print(time.perf_counter() - start)"
-    assert min(float(run(script)) for _ in range(5)) < 0.3
 
 
 def test_every_public_name_is_there_and_documented() -> None:

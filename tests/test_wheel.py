@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.wheel
+
 ROOT = Path(__file__).parents[1]
 LIMIT = 25 * 1024 * 1024
 
@@ -37,11 +39,11 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(python: Path, tmp_path: Path) -> Run:
-    """Run a command of that environment, outside the clone."""
+    """Run a command of that environment outside the clone; a PYTHONPATH that leads back into it is ignored (-I)."""
 
     def command(*arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
-        options = {"capture_output": True, "text": True, "cwd": tmp_path, "timeout": 120, "check": False}
-        return subprocess.run([str(python), *arguments], input=stdin, **options)
+        options = {"capture_output": True, "text": True, "cwd": tmp_path, "timeout": 600, "check": False}
+        return subprocess.run([str(python), "-I", *arguments], input=stdin, **options)
 
     return command
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rerank_plugins.backends.base import Backend, RawScores
+from rerank_plugins.errors import ScoringError
 from rerank_plugins.text.pairs import EncodedPair
 from rerank_plugins.text.template import PairTemplate
 
@@ -21,10 +22,20 @@ def runner(
         backend: The loaded model.
         template: The model's pair template.
         pad_token_id: The id that fills shorter pairs up.
+
+    Returns:
+        A function that raises a `ScoringError` where the backend does not give one number a pair.
     """
 
     def run(pairs: Sequence[EncodedPair]) -> RawScores:
-        return backend.forward(lay_out(pairs, template, inputs=backend.inputs, pad_token_id=pad_token_id))
+        inputs = lay_out(pairs, template, inputs=backend.inputs, pad_token_id=pad_token_id)
+        scores = np.asarray(backend.forward(inputs), dtype=np.float32)
+        if scores.shape != (len(pairs),):
+            raise ScoringError(
+                f"{type(backend).__name__}.forward gave an array of shape {scores.shape} for {len(pairs)} pairs. "
+                f"It must give one number a pair, shape ({len(pairs)},)."
+            )
+        return scores
 
     return run
 

@@ -19,8 +19,6 @@ logger = logging.getLogger(__name__)
 
 # A score as bytes: raw score; flags for the two truncations and the presence of a span; the span.
 _FORMAT = struct.Struct("<fB2I")
-# Seconds without Redis after a failure, so that a call waits for its timeout once and not for each batch.
-_PAUSE = 1.0
 
 
 class RedisCache:
@@ -31,6 +29,7 @@ class RedisCache:
         namespace: Prefix of the keys, for servers that several applications share.
         ttl: Seconds until a score expires.
         timeout: Seconds to wait for an answer.
+        retry_after: Seconds to leave Redis alone after a failure, so that not every call waits for the timeout.
 
     Attributes:
         failures: How often Redis did not answer.
@@ -39,8 +38,22 @@ class RedisCache:
         >>> reranker = Reranker(cache=RedisCache("redis://localhost:6379/0", ttl=3600))
     """
 
-    def __init__(self, url: str, *, namespace: str = "rerank", ttl: int = 86_400, timeout: float = 0.1) -> None:
-        self._arguments = {"url": url, "namespace": namespace, "ttl": ttl, "timeout": timeout}
+    def __init__(
+        self,
+        url: str,
+        *,
+        namespace: str = "rerank",
+        ttl: int = 86_400,
+        timeout: float = 0.1,
+        retry_after: float = 1.0,
+    ) -> None:
+        self._arguments = {
+            "url": url,
+            "namespace": namespace,
+            "ttl": ttl,
+            "timeout": timeout,
+            "retry_after": retry_after,
+        }
         # Without retries, which would make the caller wait longer than the timeout.
         try:
             self._client = Redis.from_url(
@@ -53,6 +66,7 @@ class RedisCache:
             ) from None
         self._prefix = namespace.encode() + b":"
         self._ttl = ttl
+        self._retry_after = retry_after
         self._silent_until = 0.0
         self.failures = 0
 
@@ -87,7 +101,7 @@ class RedisCache:
 
     def _failed(self, error: RedisError) -> None:
         self.failures += 1
-        self._silent_until = time.monotonic() + _PAUSE
+        self._silent_until = time.monotonic() + self._retry_after
         logger.warning("Redis did not answer (%s); scoring continues without the cache.", type(error).__name__)
 
 

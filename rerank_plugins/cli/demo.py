@@ -15,7 +15,7 @@ from rerank_plugins.cli import options
 from rerank_plugins.cli.screen import console, errors, print_json, print_ranking, progress
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.extras import extra
-from rerank_plugins.options import RerankConfig
+from rerank_plugins.options import ModelOptions, ReadingOptions, RerankConfig, RuntimeOptions
 from rerank_plugins.reading.passages import Passage, read_passages
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.results import RankResult, ReportedList
@@ -29,7 +29,7 @@ QUESTION = "who got the first nobel prize in physics"
 PACKAGED_CORPUS = Path(__file__).parents[2] / "examples" / "data" / "nq_open_gold" / "corpus.jsonl.gz"
 
 
-@options.takes_config()
+@options.takes_config(ModelOptions, RuntimeOptions, ReadingOptions)
 def demo(
     question: Annotated[str | None, typer.Argument(help=f'The question. Default: "{QUESTION}".')] = None,
     questions: Annotated[

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from rerank_plugins.cli import options
 from rerank_plugins.cli.screen import console, errors, print_json, progress
-from rerank_plugins.options import RerankConfig
+from rerank_plugins.options import ModelOptions, ReadingOptions, RerankConfig, RuntimeOptions
 from rerank_plugins.reranker import Reranker
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class FirstStage(StrEnum):
     FILE = "file"
 
 
-@options.takes_config(*(name for name in options.MODEL if name != "model"))
+@options.takes_config(ModelOptions, RuntimeOptions, ReadingOptions, without=("model",))
 def evaluate(
     data: Annotated[list[Path], typer.Option(help="Folder in the BEIR layout. Can be repeated.")],
     model: Annotated[
@@ -66,7 +66,7 @@ def evaluate(
     datasets = [read_dataset(folder).sample(queries, seed=seed) for folder in data]
     lists = _candidates(datasets, retriever, embedding_model, k)
     tasks = list(zip(datasets, lists, _baselines(datasets, lists, baseline), strict=True))
-    names: Sequence[str | None] = model or [config.model]
+    names: Sequence[str | None] = model or [None if config.model is None else str(config.model)]
     evaluations = [each for name in names for each in _evaluate(tasks, replace(config, model=name), top_n)]
     if json:
         print_json({"datasets": [evaluation.as_json() for evaluation in evaluations]})

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from rerank_plugins.cli import options
 from rerank_plugins.cli.screen import console, errors, print_json
-from rerank_plugins.options import RerankConfig
+from rerank_plugins.options import ModelOptions, ReadingOptions, RerankConfig
 from rerank_plugins.reranker import Reranker
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Precision(StrEnum):
     INT8 = "int8"
 
 
-@options.takes_config("revision", "max_length")
+@options.takes_config(ModelOptions, ReadingOptions, without=("model", "onnx_file", "long_documents", "activation"))
 def export(
     model: Annotated[str, typer.Argument(help="Folder, or name on the Hub.")],
     folder: Annotated[Path, typer.Argument(help="Target folder; new or empty.")],

@@ -10,13 +10,13 @@ from rich.text import Text
 
 from rerank_plugins.cli import options
 from rerank_plugins.cli.screen import console, errors, print_json, print_ranking
-from rerank_plugins.options import RerankConfig
+from rerank_plugins.options import ModelOptions, ReadingOptions, RerankConfig, RuntimeOptions
 from rerank_plugins.reading.passages import Format, Passage, parse_passages, read_passages
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.results import RankResult, ReportedList
 
 
-@options.takes_config()
+@options.takes_config(ModelOptions, RuntimeOptions, ReadingOptions)
 def rank(
     query: Annotated[str, typer.Argument(help="The query.")],
     file: Annotated[

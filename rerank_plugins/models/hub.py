@@ -54,7 +54,7 @@ def download_file(config: ModelOptions, name: str) -> Path | None:
                 str(config.model),
                 name,
                 revision=config.revision,
-                cache_dir=config.cache_folder,
+                cache_dir=_cache_dir(config),
                 local_files_only=config.local_files_only,
                 token=config.token,
             )
@@ -93,10 +93,14 @@ def _snapshot(config: ModelOptions, weights: Sequence[str], *, local_files_only:
     folder = huggingface_hub.snapshot_download(
         str(config.model),
         revision=config.revision,
-        cache_dir=config.cache_folder,
+        cache_dir=_cache_dir(config),
         local_files_only=config.local_files_only or local_files_only,
         token=config.token,
         allow_patterns=[*_TOKENIZER_AND_CONFIG, *scripts, *weights],
         ignore_patterns=_COPIES,
     )
     return Path(folder)
+
+
+def _cache_dir(config: ModelOptions) -> str | None:
+    return None if config.cache_folder is None else str(config.cache_folder)

@@ -77,9 +77,13 @@ def acquire_for(owner: T, spec: ModelSpec) -> "tuple[LoadedModel, weakref.finali
 
 
 def _key(spec: ModelSpec) -> Hashable:
-    """What decides weights and numbers; files by size and time, since weights that were trained on are others."""
+    """What decides weights and numbers; files by size and time, since weights that were trained on are others.
+
+    Not the name: a folder may be given as a relative path, as an absolute one, or as a link.
+    """
     states = tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in spec.files)
-    return spec.folder, spec.backend, spec.placement, states
+    folder = spec.folder
+    return folder.path, folder.weights, folder.trust_remote_code, spec.backend, spec.placement, states
 
 
 def _load(spec: ModelSpec) -> LoadedModel:

@@ -1,6 +1,7 @@
 """Where a model's files are: in the package, in a folder, or on the Hub."""
 
 import re
+import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,20 +60,25 @@ def _local_folder(options: ModelOptions) -> Path | None:
     """Return the folder on this machine, or None where the name is one for the Hub."""
     if options.model is None:
         return EMBEDDED_FOLDER
-    path = Path(options.model).expanduser()
-    if path.is_dir():
-        return path.resolve()
-    if options.model == EMBEDDED_NAME:
+    model = str(options.model)
+    try:
+        path = Path(model).expanduser()
+        if path.is_dir():
+            return path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, no such user, a null byte
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise ModelNotFoundError(f"model={reprlib.repr(model)} is not a valid path: {reason}. Check it.") from None
+    if model == EMBEDDED_NAME:
         return EMBEDDED_FOLDER
-    if reason := explain_name(options.model):
+    if reason := explain_name(model):
         raise ModelNotFoundError(reason)
     if path.is_file():
         raise ModelNotFoundError(
             f"model='{path}' is a file. Pass its folder, model='{path.parent}', and name the file with onnx_file= "
             "where the folder holds several."
         )
-    if not _HUB_NAME.fullmatch(options.model) or options.model.startswith("."):
-        raise ModelNotFoundError(f"There is no folder '{options.model}', and it is not a name on the Hub either.")
+    if not _HUB_NAME.fullmatch(model) or model.startswith("."):
+        raise ModelNotFoundError(f"There is no folder '{model}', and it is not a name on the Hub either.")
     return None
 
 

@@ -9,7 +9,7 @@ from rerank_plugins.caching import ScoreCache, open_cache
 from rerank_plugins.errors import EventLoopError
 from rerank_plugins.monitoring.base import Observers, notify
 from rerank_plugins.ranking.activations import choose_activation
-from rerank_plugins.ranking.report import Call, Keep, make_report, rank_scored
+from rerank_plugins.ranking.report import Call, Keep, check_scored, make_report, rank_scored
 from rerank_plugins.results import RankResult, ReportedList
 from rerank_plugins.scorers.base import Scorer
 from rerank_plugins.scorers.cached import CachedScorer
@@ -211,6 +211,7 @@ class ScorerRanker:
     def _results(
         self, checked: Sequence[Checked], scored: Sequence[Scored], keep: Keep, started: float
     ) -> list[ReportedList[RankResult]]:
+        check_scored(self.model, scored, [asked for asked, _ in checked])
         return [
             rank_scored(each, asked, keep, self._activate, self._call(replaced, started))
             for each, (asked, replaced) in zip(scored, checked, strict=True)
@@ -219,6 +220,7 @@ class ScorerRanker:
     def _scores(
         self, lists: Sequence[QueryDocuments], scored: Sequence[Scored], replaced: int, started: float
     ) -> ReportedList[float]:
+        check_scored(self.model, scored, lists)
         scores = [self._activate(score.raw) for each in scored for score in each.scores]
         return ReportedList(scores, make_report(scored, lists, scores, self._call(replaced, started)))
 

@@ -26,7 +26,7 @@ class Scorer(Protocol):
         ...         return self.score(lists)
         ...
         ...     def close(self): ...
-        >>> Reranker.from_scorer(ByLength()).rank("which is longest", ["short", "a longer one"])[0].index
+        >>> ScorerRanker(ByLength()).rank("which is longest", ["short", "a longer one"])[0].index
         1
     """
 

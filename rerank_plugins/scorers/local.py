@@ -46,7 +46,7 @@ class LocalScorer:
     scale = ScoreScale.LOGIT
 
     def __init__(self, spec: ModelSpec, config: RerankConfig) -> None:
-        self._config = config
+        self._spec, self._config = spec, config
         self._model, self._release = acquire_for(self, spec)
         self._encoder = pair_encoder(
             self._model.tokenizer,
@@ -59,7 +59,7 @@ class LocalScorer:
     @property
     def name(self) -> str:
         """The model's name."""
-        return self._model.spec.folder.name
+        return self._spec.folder.name
 
     @property
     def max_length(self) -> int:
@@ -69,7 +69,7 @@ class LocalScorer:
     @property
     def fingerprint(self) -> str:
         """The model's files, and all settings that decide a score."""
-        spec, config = self._model.spec, self._config
+        spec, config = self._spec, self._config
         reading = f"{self.max_length} {config.long_documents} {config.max_windows}"
         return f"{self._model.digest} {backend_name(spec.backend)} {spec.placement.dtype} {reading} {ENCODING_VERSION}"
 
@@ -81,13 +81,13 @@ class LocalScorer:
     def score(self, lists: Sequence[QueryDocuments], *, deadline: float | None = None) -> list[Scored]:
         """See `Scorer.score`."""
         work = self._prepare(lists)
-        request = self._submit(work)
+        self._submit(work.request)
         try:
-            wait((request.answer.done,), _seconds_until(deadline))
-            _check_done(request)
+            wait((work.request.answer.done,), _seconds_until(deadline))
+            _check_done(work.request)
         finally:
-            self._model.scheduler.withdraw(request)
-        return work.finish(request)
+            self._model.scheduler.withdraw(work.request)
+        return work.finish()
 
     async def ascore(self, lists: Sequence[QueryDocuments], *, deadline: float | None = None) -> list[Scored]:
         """See `Scorer.ascore`."""
@@ -98,15 +98,15 @@ class LocalScorer:
             with suppress(RuntimeError):  # The loop may be closed by now.
                 loop.call_soon_threadsafe(done.set)
 
-        request = self._submit(work)
+        self._submit(work.request)
         try:
-            request.answer.done.add_done_callback(tell)
+            work.request.answer.done.add_done_callback(tell)
             with suppress(TimeoutError):
                 await asyncio.wait_for(done.wait(), _seconds_until(deadline))
-            _check_done(request)
+            _check_done(work.request)
         finally:
-            self._model.scheduler.withdraw(request)
-        return await asyncio.to_thread(work.finish, request)
+            self._model.scheduler.withdraw(work.request)
+        return await asyncio.to_thread(work.finish)
 
     def warm_up(self) -> None:
         """Score one pair of full length on each of the backend's threads.
@@ -115,9 +115,10 @@ class LocalScorer:
             OutOfMemoryError: If the device cannot hold one pair of full length.
             ClosedError: If it was closed.
         """
+        self._check_open()
         (pair,) = self._encoder.encode([("a", "a " * self.max_length)]).pairs[:1]
         request = Request([pair] * self._model.backend.workers, max_batch_tokens=self._batch_tokens)
-        self._model.scheduler.submit(request, max_queue=self._config.max_queue)
+        self._submit(request)
         request.answer.done.result()
 
     def close(self) -> None:
@@ -128,9 +129,12 @@ class LocalScorer:
     def _batch_tokens(self) -> int:
         return self._config.max_batch_tokens or self._model.backend.batch_tokens
 
-    def _prepare(self, lists: Sequence[QueryDocuments]) -> "_Work":
+    def _check_open(self) -> None:
         if not self._release.alive:
             raise ClosedError(f"This Reranker of '{self.name}' was closed. Make a new one.")
+
+    def _prepare(self, lists: Sequence[QueryDocuments]) -> "_Work":
+        self._check_open()
         for each in lists:
             if each.instruction is not None:
                 raise InvalidValueError(
@@ -143,7 +147,10 @@ class LocalScorer:
         texts = dict.fromkeys(text for pair in pairs for text in pair)
         unreadable = {text: language for text in texts if (language := self._model.languages.unreadable(text))}
         self._warn(Counter(unreadable.values()))
-        return _Work(lists, pairs, encoded, unreadable, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        # Here, since it sorts the pairs, and `ascore` must not do that on the event loop's thread.
+        request = Request(encoded.pairs, max_batch_tokens=self._batch_tokens)
+        return _Work(lists, pairs, encoded, unreadable, request, seconds)
 
     def _warn(self, unreadable: Counter[str]) -> None:
         """Warn of texts that the model cannot read, the first time that a language occurs."""
@@ -154,10 +161,8 @@ class LocalScorer:
             message = unreadable_message(self.name, new, self._model.languages.readable)
             warnings.warn(message, UnreadableTextWarning, stacklevel=2)
 
-    def _submit(self, work: "_Work") -> Request:
-        request = Request(work.encoded.pairs, max_batch_tokens=self._batch_tokens)
+    def _submit(self, request: Request) -> None:
         self._model.scheduler.submit(request, max_queue=self._config.max_queue)
-        return request
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +174,7 @@ class _Work:
         pairs: Their different pairs.
         encoded: The same for the model.
         unreadable: Texts that the model cannot read, with their languages.
+        request: The encoded pairs on their way through the queue.
         tokenize_seconds: How long it took to make this.
     """
 
@@ -176,13 +182,14 @@ class _Work:
     pairs: list[Pair]
     encoded: EncodedPairs
     unreadable: dict[str, str]
+    request: Request
     tokenize_seconds: float
 
-    def finish(self, request: Request) -> list[Scored]:
+    def finish(self) -> list[Scored]:
         """Put the scores back into the caller's lists."""
-        found = self._best(request.answer.scores.tolist())
-        timing = self._timing(request)
-        usages = self._usages(request)
+        found = self._best(self.request.answer.scores.tolist())
+        timing = self._timing()
+        usages = self._usages()
         return [
             Scored(
                 scores=[found[each.query, document] for document in each.documents],
@@ -203,7 +210,8 @@ class _Work:
                 best[pair] = DocumentScore(raw, window.query_truncated, window.document_truncated, window.span)
         return best
 
-    def _timing(self, request: Request) -> Timing:
+    def _timing(self) -> Timing:
+        request = self.request
         started = request.submitted_at if request.started_at is None else request.started_at
         return Timing(
             queue=started - request.submitted_at,
@@ -211,7 +219,7 @@ class _Work:
             forward=time.perf_counter() - started,
         )
 
-    def _usages(self, request: Request) -> list[Usage]:
+    def _usages(self) -> list[Usage]:
         """Count what each list took; a pair that several lists share counts for the first of them."""
         owned: dict[Pair, list[int]] = {pair: [] for pair in self.pairs}
         for place, owner in enumerate(self.encoded.owners):
@@ -226,7 +234,7 @@ class _Work:
                     scored=scored,
                     windows=len(read) - scored,
                     tokens=sum(self.encoded.pairs[place].length for place in read),
-                    padding=int(request.answer.padding[read].sum()) if read else 0,
+                    padding=int(self.request.answer.padding[read].sum()) if read else 0,
                 )
             )
         return usages

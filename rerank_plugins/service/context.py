@@ -4,21 +4,38 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from rerank_plugins.service.engine import Engine
+from rerank_plugins.options import RerankConfig, ServiceSettings
+from rerank_plugins.service.admission import Admission
+from rerank_plugins.service.engine import Engine, State
 from rerank_plugins.service.metrics import Metrics
-from rerank_plugins.service.settings import ServiceSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The engine, how the service was set up, and where it counts."""
+    """The parts of a service.
 
-    engine: Engine
+    Attributes:
+        settings: How the service is set up.
+        config: Which model it serves, and how.
+        engine: The model's host.
+        admission: Which requests are accepted.
+        metrics: Where requests are counted.
+    """
+
     settings: ServiceSettings
+    config: RerankConfig
+    engine: Engine
+    admission: Admission
     metrics: Metrics
+
+    @property
+    def state(self) -> State:
+        """The state of the service: the engine's, unless it is shutting down."""
+        engine = self.engine.state
+        return State.DRAINING if self.admission.draining and engine is not State.FAILED else engine
 
 
 def context_of(request: Request) -> Context:
-    """Return the context of the application that a request came to."""
+    """Return the context of the application that a request was sent to."""
     context: Context = request.app.state.context
     return context

@@ -1,30 +1,48 @@
-"""The reranker behind the routes: loaded while the service already answers, asked within a deadline, drained last."""
+"""The ranker behind the routes: loaded in the background, asked within a deadline, and watched for failures."""
 
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
-from rerank_plugins.errors import ClosedError, DeadlineExceededError, ModelError, OverloadedError, RerankError
-from rerank_plugins.options import RerankConfig
-from rerank_plugins.reranker import Reranker
+from rerank_plugins.errors import ClosedError, DeadlineExceededError, ModelError, RerankError
 from rerank_plugins.results import RankResult, ReportedList
-from rerank_plugins.service.errors import DrainingError
 
 _log = structlog.get_logger("rerank_plugins.service")
-# A forward pass of a full batch takes seconds on a slow machine, never minutes.
-STALLED_SECONDS = 120.0
-# Calls that failed one after another with what nobody expected: the engine is dead, and health says so.
-MANY_FAILURES = 3
+# Consecutive unexpected failures after which the engine counts as failed.
+MAX_FAILURES = 3
+
+
+class Ranker(Protocol):
+    """What the engine needs of a `Reranker`, or of anything else that ranks: a cascade, a remote service."""
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long the current batch has been running; 0 when idle."""
+        ...
+
+    async def arank(
+        self, query: str, documents: Sequence[str], *, top_n: int | None = None
+    ) -> ReportedList[RankResult]:
+        """Rank documents without blocking the event loop."""
+        ...
+
+    def warmup(self) -> None:
+        """Pay one-time startup costs; called once, off the event loop."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds."""
+        ...
 
 
 class State(StrEnum):
-    """What the engine can do."""
+    """What a service, or the engine in it, can do."""
 
     LOADING = "loading"
     READY = "ready"
@@ -34,155 +52,123 @@ class State(StrEnum):
 
 
 class Engine:
-    """One `Reranker`, and who is waiting for it.
+    """Hosts one ranker.
 
     Args:
-        config: How to load it.
-        timeout: Seconds that a call may take, the wait for the model included.
+        load: Makes the ranker; called once, in a thread of its own.
+        timeout: Seconds that a call may take, including the wait for loading.
+        stalled_seconds: A batch that runs longer is considered stuck. The default is far more than a full batch takes
+            on a slow machine.
+
+    Examples:
+        >>> engine = Engine(Reranker, timeout=60.0)
+        >>> async with engine.running():
+        ...     results = await engine.rank("who wrote hamlet", ["Bread is baked.", "Shakespeare."], top_n=1)
     """
 
-    def __init__(self, config: RerankConfig, *, timeout: float) -> None:
-        self.config = config
+    def __init__(self, load: Callable[[], Ranker], *, timeout: float, stalled_seconds: float = 120.0) -> None:
+        self._load = load
         self._timeout = timeout
-        self._loaded: asyncio.Future[Reranker] | None = None
-        self._draining = False
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._in_flight = 0
-        self._documents = 0  # of all calls that are under way
-        self._failures = 0  # one after another
+        self._stalled_seconds = stalled_seconds
+        self._loaded: asyncio.Future[Ranker] | None = None
+        self._failures = 0  # consecutive
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Load the model meanwhile, and free it at the end."""
-        self._loaded = asyncio.get_running_loop().create_future()
-        # A daemon: a service that is told to end while a model downloads must not wait for it.
-        threading.Thread(target=self._load, args=(asyncio.get_running_loop(), self._loaded), daemon=True).start()
+        """Load the ranker in the background, and close it at the end of the block."""
+        loop = asyncio.get_running_loop()
+        self._loaded = loop.create_future()
+        # A daemon, so that a service can end while a model is still being downloaded.
+        threading.Thread(target=self._load_into, args=(loop, self._loaded), daemon=True).start()
         try:
             yield
         finally:
-            self._draining = True
-            if (reranker := self.reranker) is not None:
-                reranker.close()
+            if (ranker := self.ranker) is not None:
+                ranker.close()
 
     @property
-    def reranker(self) -> Reranker | None:
-        """The reranker, once it is ready."""
+    def ranker(self) -> Ranker | None:
+        """The ranker, once it is loaded."""
         loaded = self._loaded
         return loaded.result() if loaded is not None and loaded.done() and self.failure is None else None
 
     @property
     def failure(self) -> BaseException | None:
-        """What loading failed with."""
+        """The error that loading failed with."""
         loaded = self._loaded
         return loaded.exception() if loaded is not None and loaded.done() and not loaded.cancelled() else None
 
     @property
     def state(self) -> State:
-        """What it can do now."""
-        if self.failure is not None or self._failures >= MANY_FAILURES:
+        """What it can do now; it does not know of draining, which concerns the whole service."""
+        if self.failure is not None or self._failures >= MAX_FAILURES:
             return State.FAILED
-        if self._draining:
-            return State.DRAINING
-        if self.reranker is None:
+        if self.ranker is None:
             return State.LOADING
-        return State.STALLED if self.reranker.busy_seconds > STALLED_SECONDS else State.READY
-
-    @property
-    def in_flight(self) -> int:
-        """How many requests are being answered."""
-        return self._in_flight
+        return State.STALLED if self.ranker.busy_seconds > self._stalled_seconds else State.READY
 
     async def rank(self, query: str, documents: Sequence[str], *, top_n: int | None) -> ReportedList[RankResult]:
-        """Do what `Reranker.arank` does, within the deadline.
+        """Rank documents within the deadline, as `Reranker.arank` does.
 
         Raises:
             DeadlineExceededError: If it takes longer than `timeout`.
-            OverloadedError: If more documents than `max_queue` would be under way, counted before any work is done.
             ModelError: If the model could not be loaded.
+            ClosedError: If the engine is not running.
         """
-        if self._documents and self._documents + len(documents) > self.config.max_queue:
-            raise OverloadedError(
-                f"{self._documents} documents are waiting or being ranked, and {len(documents)} more are over "
-                f"max_queue={self.config.max_queue}. Try again later."
-            )
         started = time.perf_counter()
-        self._documents += len(documents)
         try:
             async with asyncio.timeout(self._timeout):
-                reranker = self.reranker or await self._loading()
-                results = await reranker.arank(query, documents, top_n=top_n)
+                ranker = self.ranker or await self._loading()
+                results = await ranker.arank(query, documents, top_n=top_n)
         except TimeoutError:
-            state = "waiting for the model to load" if self.reranker is None else "ranking"
+            phase = "waiting for the model to load" if self.ranker is None else "ranking"
             raise DeadlineExceededError(
-                f"{len(documents)} documents were not ranked within {self._timeout:g} s: {state} took "
-                f"{time.perf_counter() - started:.1f} s. Send fewer, or raise the service's timeout."
+                f"{len(documents)} documents were not ranked within {self._timeout:g} s: {phase} took "
+                f"{time.perf_counter() - started:.1f} s. Send fewer documents, or raise the service's timeout."
             ) from None
         except RerankError:
             raise
         except Exception:
-            self._failures += 1  # such as a GPU that is lost: every pass fails from then on, and at once
+            self._failures += 1  # such as a lost GPU, after which every batch fails
             raise
-        finally:
-            self._documents -= len(documents)
         self._failures = 0
         return results
 
-    @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Count a request as in flight, so that draining waits for it.
-
-        Raises:
-            DrainingError: If the service is ending.
-        """
-        if self._draining:
-            raise DrainingError("The service is ending and takes no more requests. Ask another one, or try again.")
-        self._in_flight += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._idle.set()
-
-    async def drain(self) -> None:
-        """Take no more requests, and wait until those in flight are answered."""
-        self._draining = True
-        await self._idle.wait()
-
-    async def _loading(self) -> Reranker:
+    async def _loading(self) -> Ranker:
         if self._loaded is None:
-            raise ClosedError("The engine is not running.")
-        # Shielded: one caller's deadline must not end the loading for all.
+            raise ClosedError("The engine is not running. Enter running() first.")
+        # Shielded: one caller's deadline must not cancel the loading for all.
         return await asyncio.shield(self._loaded)
 
-    def _load(self, loop: asyncio.AbstractEventLoop, loaded: "asyncio.Future[Reranker]") -> None:
+    def _load_into(self, loop: asyncio.AbstractEventLoop, loaded: "asyncio.Future[Ranker]") -> None:
         started = time.perf_counter()
         try:
-            reranker = Reranker.from_config(self.config)
-            reranker.warmup()
+            ranker = self._load()
+            ranker.warmup()
         except RerankError as error:
-            _log.error("model failed", error=f"{type(error).__name__}: {error}")
-            # A setting that is wrong is the service's fault, and not that of who calls.
+            _log.error("model failed to load", error=f"{type(error).__name__}: {error}")
+            # A wrong setting is the service's fault, not the caller's.
             unusable = error if isinstance(error, ModelError) else ModelError(str(error))
             _settle(loop, loaded, loaded.set_exception, unusable)
-        except Exception as error:  # noqa: BLE001 - every caller is told of it, and the log
-            _log.exception("model failed", error=type(error).__name__)
-            unusable = ModelError("The model could not be loaded, and the service's log says why.")
+        except Exception as error:  # noqa: BLE001 - logged here, and reported to every caller
+            _log.exception("model failed to load", error=type(error).__name__)
+            unusable = ModelError("The model could not be loaded; see the server log.")
             _settle(loop, loaded, loaded.set_exception, unusable)
         else:
             seconds = round(time.perf_counter() - started, 3)
-            _log.info(
-                "model ready", model=reranker.model, device=reranker.device, dtype=reranker.dtype, seconds=seconds
-            )
-            _settle(loop, loaded, loaded.set_result, reranker)
+            _log.info("model ready", **facts_of(ranker, "model", "device", "dtype"), seconds=seconds)
+            _settle(loop, loaded, loaded.set_result, ranker)
+
+
+def facts_of(ranker: Ranker | None, *names: str) -> dict[str, Any]:
+    """Return what a ranker tells about itself; None for what it does not have, such as the device of a remote one."""
+    return {name: getattr(ranker, name, None) for name in names}
 
 
 def _settle(
-    loop: asyncio.AbstractEventLoop, loaded: "asyncio.Future[Reranker]", settle: Callable[[Any], None], value: object
+    loop: asyncio.AbstractEventLoop, loaded: "asyncio.Future[Ranker]", settle: Callable[[Any], None], value: object
 ) -> None:
-    """Hand a thread's result to the loop, unless that has ended meanwhile."""
+    """Pass a thread's result to the event loop, unless the loop has ended."""
 
     def set_once() -> None:
         if not loaded.done():

@@ -1,4 +1,4 @@
-"""Run the application with uvicorn, and end it without losing what it has accepted."""
+"""Run the application with uvicorn, and shut it down without losing accepted requests."""
 
 import asyncio
 import logging
@@ -8,20 +8,19 @@ from types import FrameType
 import structlog
 import uvicorn
 
-from rerank_plugins.options import RerankConfig
+from rerank_plugins.options import RerankConfig, ServiceSettings
+from rerank_plugins.service.admission import Admission
 from rerank_plugins.service.app import create_app
-from rerank_plugins.service.engine import Engine
-from rerank_plugins.service.settings import ServiceSettings
 
-# Longer than clients and proxies keep an idle connection (httpx 5 s, nginx 60 s): whoever closes first must not be
-# the one who does not know of a request that is under way.
+# Longer than clients and proxies keep an idle connection (httpx 5 s, nginx 60 s): if the server closed it first, it
+# could cross with a request that is already on its way.
 _KEEP_ALIVE_SECONDS = 75
-# For what the engine has answered and is still being sent, and for callers who never finish sending.
+# For responses that are still being sent, and for callers who never finish sending.
 _LAST_SECONDS = 10
 
 
 def serve(settings: ServiceSettings, config: RerankConfig) -> None:
-    """Listen until SIGTERM or SIGINT, then answer what was accepted, and end."""
+    """Listen until SIGTERM or SIGINT, then finish accepted requests and return."""
     _log_as_json()
     app = create_app(settings, config)
     _Server(
@@ -34,41 +33,41 @@ def serve(settings: ServiceSettings, config: RerankConfig) -> None:
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_LAST_SECONDS,
         ),
-        app.state.context.engine,
+        app.state.context.admission,
     ).run()
 
 
 class _Server(uvicorn.Server):
-    """A server that drains first: new requests get 503 while those in flight are answered.
+    """A server that drains before it stops: new requests get 503 while those in flight are finished.
 
-    uvicorn by itself closes its sockets at once, so that a new caller is refused without a word.
+    uvicorn by itself closes its sockets immediately, so new callers would get a refused connection.
     """
 
-    def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
+    def __init__(self, config: uvicorn.Config, admission: Admission) -> None:
         super().__init__(config)
-        self._engine = engine
+        self._admission = admission
         self._ending: asyncio.Task[None] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain at the first signal, end at the second."""
+        """Drain on the first signal, stop immediately on the second."""
         if self._ending is not None:
             self.force_exit = True
             super().handle_exit(sig, frame)
             return
-        # Python runs signal handlers between two steps of the main thread, which is the loop's.
+        # Python runs signal handlers in the main thread, which is the event loop's.
         loop = asyncio.get_running_loop()
         self._ending = loop.create_task(self._drain(sig, frame))
 
     async def _drain(self, sig: int, frame: FrameType | None) -> None:
         structlog.get_logger("rerank_plugins.service").info(
-            "draining", signal=signal.Signals(sig).name, in_flight=self._engine.in_flight
+            "draining", signal=signal.Signals(sig).name, in_flight=self._admission.in_flight
         )
-        await self._engine.drain()
+        await self._admission.drain()
         super().handle_exit(sig, frame)
 
 
 def _log_as_json() -> None:
-    """Send the log of this process to standard error, one JSON object a line, uvicorn's too."""
+    """Write the log of this process, including uvicorn's, to standard error: one JSON object per line."""
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -1,1 +1,1 @@
-"""HTTP formats of reranking, one module each."""
+"""The HTTP formats of reranking, one module each: for services that answer in them and clients that ask in them."""

@@ -1,83 +1,142 @@
-"""What every wire format offers: its request, its answer and its error, as one value."""
+"""What every wire format consists of: a request, a response and an error, as one value."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, Protocol, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, FailFast, Field, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    FailFast,
+    Field,
+    Tag,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
 
 from rerank_plugins.errors import RerankError
 from rerank_plugins.results import RankResult, ReportedList
-from rerank_plugins.service.errors import status_of
+from rerank_plugins.validation import valid_unicode
 
 Results = ReportedList[RankResult]
 
 
-def whole(value: object) -> object:
-    """Take 3.0 for 3, as JSON Schema does."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Whole = Annotated[int, Field(strict=True), BeforeValidator(whole)]
-TopN = Annotated[int, Field(strict=True, ge=1, description="How many to return."), BeforeValidator(whole)]
-Flag = Annotated[bool, Field(strict=True)]
-
-
-def _said(value: str) -> str:
-    if not value.strip():
-        raise ValueError("it is blank, and there is nothing to rank by")
+def not_a_bool(value: object) -> object:
+    """Refuse `true` as a number, which pydantic reads as 1."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("not_a_number", "Input should be a whole number, not true or false")
     return value
 
 
-# The pattern is for the OpenAPI document: as a rule its message would be no help.
+def _spellings() -> list[str]:
+    """The strings that pydantic, and with it vLLM and infinity, reads as booleans, in the usual capitalizations."""
+    words = ("true", "false", "yes", "no", "on", "off", "t", "f", "y", "n", "1", "0")
+    return sorted({form for word in words for form in (word, word.capitalize(), word.upper())})
+
+
+# Strict: for servers that take `true` and nothing else.
+StrictFlag = Annotated[bool, Field(strict=True)]
+# Lax: for servers written with pydantic, whose clients send `"true"` and `"1"` too.
+Flag = Annotated[
+    bool, WithJsonSchema({"type": ["boolean", "integer", "string"], "enum": [True, False, 0, 1, *_spellings()]})
+]
+
+
+def lax_number(strings: str, **limits: int) -> WithJsonSchema:
+    """Describe a whole number that may be sent as a string, which the generated schema would leave out.
+
+    Args:
+        strings: The pattern of such a string.
+        limits: `minimum` of the number.
+    """
+    return WithJsonSchema({"type": ["integer", "string"], **limits, "pattern": strings})
+
+
+Whole = Annotated[int, BeforeValidator(not_a_bool), lax_number("^-?[0-9]+$")]
+TopN = Annotated[int, Field(ge=1), BeforeValidator(not_a_bool), lax_number("^[1-9][0-9]*$", minimum=1)]
+
+
+def _joined(value: object) -> object:
+    """Replace halves of surrogate pairs, which clients in JavaScript send and no JSON response can carry."""
+    return valid_unicode(value) if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_joined)]
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise PydanticCustomError("blank", "the query is blank")
+    return value
+
+
+# The pattern is for the OpenAPI document: as a constraint its error message would be unhelpful. It adds what Python
+# counts as whitespace and JavaScript does not.
 Query = Annotated[
-    str,
-    Field(min_length=1, description="What to rank by.", json_schema_extra={"pattern": r"\S"}),
-    AfterValidator(_said),
+    Text,
+    Field(
+        min_length=1, description="The query to rank by.", json_schema_extra={"pattern": r"[^\s\u001c-\u001f\u0085]"}
+    ),
+    AfterValidator(_not_blank),
 ]
 
 
 class Schema(BaseModel):
-    """A value on the wire; fields that it does not know are ignored, as the SDKs send more than they document."""
+    """A value on the wire. Unknown fields are ignored, because SDKs send more than they document."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class TextDocument(Schema):
-    """A document as an object; what else is in it goes back where documents go back as they came."""
+    """A document as an object. Its other fields are returned where documents are returned unchanged."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    text: str = Field(description="The document.")
+    text: Text = Field(description="The document's text.")
 
 
 def _kind(value: object) -> str:
     return "as-object" if isinstance(value, dict | TextDocument) else "as-string"
 
 
-# By what it is, so that an error speaks of one of them and not of both.
-Document = Annotated[Annotated[str, Tag("as-string")] | Annotated[TextDocument, Tag("as-object")], Discriminator(_kind)]
+# Discriminated, so that an error is about one of the two forms and not about both.
+Document = Annotated[
+    Annotated[Text, Tag("as-string")] | Annotated[TextDocument, Tag("as-object")], Discriminator(_kind)
+]
 # Above any limit that a service would be given; the service's own is `max_documents`.
 _MOST = 1_000_000
-# An error for each of a million items would take minutes and gigabytes: the first one says enough.
+
+
+def _not_empty(value: list[Any]) -> list[Any]:
+    if not value:
+        raise PydanticCustomError("empty", "the list is empty. Send at least one document")
+    return value
+
+
+# An error for each of a million items would take minutes and gigabytes: the first one is enough.
 Documents = Annotated[
     list[Document],
-    Field(min_length=1, max_length=_MOST, description="The documents, in the retriever's order."),
+    Field(max_length=_MOST, description="The documents, in the retriever's order.", json_schema_extra={"minItems": 1}),
     FailFast(),
+    AfterValidator(_not_empty),
 ]
 Texts = Annotated[
-    list[str],
-    Field(min_length=1, max_length=_MOST, description="The documents, in the retriever's order."),
+    list[Text],
+    Field(max_length=_MOST, description="The documents, in the retriever's order.", json_schema_extra={"minItems": 1}),
     FailFast(),
+    AfterValidator(_not_empty),
 ]
 
 
 class RerankRequest(Protocol):
-    """What the engine must know of a request, in any wire format."""
+    """What ranking needs from a request, in any wire format."""
 
     @property
     def query(self) -> str:
-        """What to rank by."""
+        """The query to rank by."""
         ...
 
     @property
@@ -87,16 +146,16 @@ class RerankRequest(Protocol):
 
     @property
     def top_n(self) -> int | None:
-        """How many results are wanted; None for all."""
+        """How many results to return; None for all."""
         ...
 
 
 class DocumentsRequest(Schema):
-    """What the formats with `documents` share."""
+    """The fields shared by the formats with `documents`."""
 
     query: Query
     documents: Documents
-    top_n: TopN | None = None
+    top_n: TopN | None = Field(default=None, description="How many results to return; all by default.")
 
     @property
     def texts(self) -> list[str]:
@@ -104,28 +163,31 @@ class DocumentsRequest(Schema):
         return [each if isinstance(each, str) else each.text for each in self.documents]
 
 
+def nothing_missing(_: Mapping[str, Any]) -> None:
+    """Leave an incomplete body to the general error: 422 with the field's name."""
+
+
 Req = TypeVar("Req", bound=RerankRequest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect(Generic[Req]):
+class Format(Generic[Req]):
     """A wire format.
 
     Attributes:
-        name: Whose it is, for the log.
-        answer: Makes the answer of a request, its results and its id.
-        failure: Makes the body of an error, from the status, the message and the request's id.
-        error_schema: What `failure` makes, for the OpenAPI document.
-        statuses: Where this format has another status for an error than the table has.
+        name: Its name in the log.
+        request: The model of its request body.
+        answer: Builds the response from a request, its results and the request id.
+        failure: Builds the body of an error from the status, the message and the request id.
+        error_schema: What `failure` builds, for the OpenAPI document.
+        statuses: The statuses of errors that this format's own server answers differently from the others.
+        incomplete: Given an invalid body: the format's own message for a 400, if its server has one for this case.
     """
 
     name: str
+    request: type[Req]
     answer: Callable[[Req, Results, str], Any]
     failure: Callable[[int, str, str], BaseModel]
     error_schema: type[BaseModel]
     statuses: Mapping[type[RerankError], int] = field(default_factory=dict)
-
-    def status_of(self, error: RerankError) -> int:
-        """Return the status of an error in this format."""
-        own = (status for kind, status in self.statuses.items() if isinstance(error, kind))
-        return next(own, status_of(error))
+    incomplete: Callable[[Mapping[str, Any]], str | None] = nothing_missing

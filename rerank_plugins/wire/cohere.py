@@ -1,16 +1,22 @@
-"""Cohere's wire format, version 2 (its OpenAPI document)."""
+"""Cohere's wire format, version 2 (its OpenAPI document). vLLM serves it too, and accepts numbers as strings."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import Field
 
-from rerank_plugins.wire.base import Dialect, DocumentsRequest, Results, Schema, Whole
+from rerank_plugins.wire.base import DocumentsRequest, Format, Results, Schema, Whole
+
+# As Cohere's API words it.
+EMPTY = "invalid request: list of documents must not be empty"
 
 
 class Request(DocumentsRequest):
     """`POST /v2/rerank`."""
 
-    model: str | None = Field(default=None, description="Anything: the service has one model.")
-    max_tokens_per_doc: Whole | None = Field(default=None, description="Not applied: the model's limit is.")
-    priority: Whole | None = Field(default=None, description="Not applied: all callers take fair turns.")
+    model: str | None = Field(default=None, description="Ignored: one model is served.")
+    max_tokens_per_doc: Whole | None = Field(default=None, description="Ignored: the model's own limit applies.")
+    priority: Whole | None = Field(default=None, description="Ignored: all callers share the model fairly.")
 
 
 class Result(Schema):
@@ -21,20 +27,20 @@ class Result(Schema):
 
 
 class ApiVersion(Schema):
-    """Which version of the format this is."""
+    """The version of the format."""
 
     version: str = "2"
     is_experimental: bool = False
 
 
 class BilledUnits(Schema):
-    """What Cohere would bill: one search."""
+    """What Cohere would bill for: one search."""
 
     search_units: int = 1
 
 
 class Tokens(Schema):
-    """What the model read."""
+    """The tokens that the model read."""
 
     input_tokens: int
     output_tokens: int = 0
@@ -58,7 +64,7 @@ class Answer(Schema):
 
 
 class Failure(Schema):
-    """What was wrong."""
+    """An error."""
 
     id: str
     message: str
@@ -66,9 +72,9 @@ class Failure(Schema):
 
 def _answer(request: Request, results: Results, request_id: str) -> Answer:
     report = results.report
-    warnings = [f"{report.truncated} documents were cut to what the model reads"] if report.truncated else []
+    warnings = [f"{report.truncated} documents were truncated to the model's limit"] if report.truncated else []
     if request.max_tokens_per_doc is not None:
-        warnings.append("max_tokens_per_doc is not applied: documents are cut where the model's own limit is")
+        warnings.append("max_tokens_per_doc was ignored: the model's own limit applies")
     return Answer(
         id=request_id,
         results=[Result(index=each.index, relevance_score=each.score) for each in results],
@@ -76,9 +82,15 @@ def _answer(request: Request, results: Results, request_id: str) -> Answer:
     )
 
 
-COHERE: Dialect[Request] = Dialect(
+def _incomplete(body: Mapping[str, Any]) -> str | None:
+    return EMPTY if body.get("documents") == [] else None
+
+
+COHERE: Format[Request] = Format(
     name="cohere",
+    request=Request,
     answer=_answer,
     failure=lambda _status, message, request_id: Failure(id=request_id, message=message),
     error_schema=Failure,
+    incomplete=_incomplete,
 )

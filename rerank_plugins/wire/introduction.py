@@ -1,28 +1,34 @@
 """The simplest wire format, that of the tutorials: a query and documents in, documents with scores out."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import Field
 
-from rerank_plugins.wire.base import Dialect, Document, DocumentsRequest, Flag, Results, Schema
+from rerank_plugins.wire.base import Document, DocumentsRequest, Flag, Format, Results, Schema
 
 MISSING = "Missing 'query' or 'documents'"
+EMPTY = "'documents' is empty: send at least one document"
 
 
 class Request(DocumentsRequest):
     """`POST /rerank` with `documents`."""
 
-    raw_scores: Flag | None = Field(default=None, description="Whether `score` is the logit, as without it.")
-    details: Flag | None = Field(default=None, description="Add what was cut, the span that won, and the report.")
+    raw_scores: Flag | None = Field(
+        default=None, description="Whether `score` is the raw score (logit), as by default."
+    )
+    details: Flag | None = Field(default=None, description="Whether to add `truncated`, `span` and a `report`.")
 
 
 class Result(Schema):
     """One document."""
 
-    document: Document = Field(description="As it came.")
-    score: float = Field(description="The logit; the activated score with raw_scores: false.")
-    index: int = Field(description="The document's place in the request, from 0.")
-    relevance_score: float = Field(description="The activated score: 0 to 1 with a sigmoid.")
-    truncated: bool | None = Field(default=None, description="With details: whether it was cut to be read.")
-    span: tuple[int, int] | None = Field(default=None, description="With details: the characters that won the score.")
+    document: Document = Field(description="The document as it was sent.")
+    score: float = Field(description="The raw score (logit); with raw_scores: false the same as relevance_score.")
+    index: int = Field(description="The document's position in the request, from 0.")
+    relevance_score: float = Field(description="The score after the activation: 0 to 1 with a sigmoid.")
+    truncated: bool | None = Field(default=None, description="With details: whether the document was truncated.")
+    span: tuple[int, int] | None = Field(default=None, description="With details: the characters that gave the score.")
 
 
 class Details(Schema):
@@ -45,7 +51,7 @@ class Answer(Schema):
 
 
 class Failure(Schema):
-    """What was wrong."""
+    """An error."""
 
     error: str
 
@@ -78,9 +84,18 @@ def _answer(request: Request, results: Results, _: str) -> Answer:
     )
 
 
-INTRODUCTION: Dialect[Request] = Dialect(
+def _incomplete(body: Mapping[str, Any]) -> str | None:
+    documents = body.get("documents")
+    if not body.get("query") or documents is None:
+        return MISSING
+    return EMPTY if documents == [] else None
+
+
+INTRODUCTION: Format[Request] = Format(
     name="introduction",
+    request=Request,
     answer=_answer,
     failure=lambda _status, message, _id: Failure(error=message),
     error_schema=Failure,
+    incomplete=_incomplete,
 )

@@ -1,10 +1,19 @@
-"""Jina's wire format, which infinity, vLLM and many clients speak too."""
+"""Jina's wire format, which infinity, vLLM and many clients also use."""
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from rerank_plugins.wire.base import Dialect, DocumentsRequest, Flag, Results, Schema, TextDocument, whole
+from rerank_plugins.wire.base import (
+    DocumentsRequest,
+    Flag,
+    Format,
+    Results,
+    Schema,
+    TextDocument,
+    lax_number,
+    not_a_bool,
+)
 
 
 def _all_for_zero(value: int) -> int | None:
@@ -14,19 +23,28 @@ def _all_for_zero(value: int) -> int | None:
 # vLLM's clients send 0 for all.
 AllOrSome = Annotated[
     int,
-    Field(strict=True, ge=0, description="How many to return; 0 for all."),
-    BeforeValidator(whole),
+    Field(ge=0),
+    BeforeValidator(not_a_bool),
     AfterValidator(_all_for_zero),
+    lax_number("^[0-9]+$", minimum=0),
 ]
 
 
 class Request(DocumentsRequest):
     """`POST /v1/rerank`."""
 
-    model: str | None = Field(default=None, description="Anything: the service has one model.")
-    top_n: AllOrSome | None = None
-    raw_scores: Flag | None = Field(default=None, description="true for logits, as infinity has it.")
-    return_documents: Flag | None = Field(default=None, description="false to leave the texts out.")
+    model: str | None = Field(default=None, description="Ignored: one model is served.")
+    top_n: AllOrSome | None = Field(default=None, description="How many results to return; 0, or nothing, for all.")
+    raw_scores: Flag | None = Field(default=None, description="true for raw scores (logits), as in infinity.")
+    return_documents: Flag | None = Field(default=None, description="false to leave out the texts.")
+
+
+class NamedRequest(Request):
+    """`POST /rerank`: the model is required, since it distinguishes this format from the introduction's."""
+
+    model: Annotated[str | None, WithJsonSchema({"type": ["string", "null"]})] = Field(
+        description="Ignored: one model is served."
+    )
 
 
 class Result(Schema):
@@ -38,7 +56,7 @@ class Result(Schema):
 
 
 class Usage(Schema):
-    """What the model read."""
+    """The tokens that the model read."""
 
     total_tokens: int
     prompt_tokens: int
@@ -54,7 +72,7 @@ class Answer(Schema):
 
 
 class Failure(Schema):
-    """What was wrong."""
+    """An error."""
 
     detail: str
 
@@ -77,8 +95,9 @@ def _answer(request: Request, results: Results, request_id: str) -> Answer:
     )
 
 
-JINA: Dialect[Request] = Dialect(
+JINA: Format[Request] = Format(
     name="jina",
+    request=Request,
     answer=_answer,
     failure=lambda _status, message, _id: Failure(detail=message),
     error_schema=Failure,

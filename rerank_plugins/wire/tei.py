@@ -1,11 +1,12 @@
 """The wire format of Hugging Face's text-embeddings-inference (its router/src/http/types.rs)."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field
 
 from rerank_plugins.errors import InvalidValueError, ScoringError
-from rerank_plugins.wire.base import Dialect, Flag, Query, Results, Schema, Texts
+from rerank_plugins.wire.base import Format, Query, Results, Schema, StrictFlag, Texts
 
 EMPTY = "`texts` cannot be empty"
 _ERROR_TYPES = {424: "Backend", 429: "Overloaded", 500: "Backend", 503: "Unhealthy", 504: "Overloaded"}
@@ -16,16 +17,16 @@ class Request(Schema):
 
     query: Query
     texts: Texts
-    truncate: Flag | None = Field(default=None, description="false to refuse documents that must be cut.")
+    truncate: StrictFlag | None = Field(default=None, description="false to refuse texts over the limit.")
     truncation_direction: Literal["Right", "right"] | None = Field(
-        default=None, description="Where texts are cut: only there."
+        default=None, description="The side on which texts are truncated: only the right."
     )
-    raw_scores: Flag | None = Field(default=None, description="Whether `score` is the logit.")
-    return_text: Flag | None = Field(default=None, description="Whether to send the texts back.")
+    raw_scores: StrictFlag | None = Field(default=None, description="Whether `score` is the raw score (logit).")
+    return_text: StrictFlag | None = Field(default=None, description="Whether to return the texts.")
 
     @property
     def top_n(self) -> None:
-        """All results are wanted."""
+        """Always None: all results are returned."""
 
 
 class Rank(Schema):
@@ -37,7 +38,7 @@ class Rank(Schema):
 
 
 class Failure(Schema):
-    """What was wrong, and of what kind it is."""
+    """An error and its type."""
 
     error: str
     error_type: str
@@ -46,10 +47,11 @@ class Failure(Schema):
 def _answer(request: Request, results: Results, _: str) -> list[Rank]:
     report = results.report
     if request.truncate is False and (report.truncated or report.truncated_queries):
-        cut = min((each.index for each in results if each.truncated), default=0)
-        what = "query" if report.truncated_queries else f"texts[{cut}]"
+        first = min((each.index for each in results if each.truncated), default=0)
+        what = "query" if report.truncated_queries else f"texts[{first}]"
         raise InvalidValueError(
-            f"{what} is too long: query and text have {report.max_length} tokens at most. Send less, or truncate: true."
+            f"{what} is too long: query and text together may have {report.max_length} tokens. Shorten it, or send "
+            "truncate: true."
         )
     return [
         Rank(
@@ -66,10 +68,16 @@ def _failure(status: int, message: str, _: str) -> Failure:
     return Failure(error=message, error_type=kind)
 
 
-TEI: Dialect[Request] = Dialect(
+def _incomplete(body: Mapping[str, Any]) -> str | None:
+    return EMPTY if body.get("texts") == [] else None
+
+
+TEI: Format[Request] = Format(
     name="tei",
+    request=Request,
     answer=_answer,
     failure=_failure,
     error_schema=Failure,
     statuses={ScoringError: 424},
+    incomplete=_incomplete,
 )

@@ -4,28 +4,50 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from unittest.mock import patch
 
 import onnx
 import pytest
 
-from rerank_plugins import InvalidValueError, Reranker, UnsupportedModelError
-from rerank_plugins.backends.base import Batch, Logits
+from rerank_plugins import InvalidValueError, RerankConfig, Reranker, UnsupportedModelError
+from rerank_plugins.backends.base import Placement
+from rerank_plugins.backends.onnx import OnnxBackend
 from rerank_plugins.exporting.quantization import quantize
+from tests.fakes import controlled
 from tests.models.test_source import copy_of
 
 
-def test_devices_other_than_the_cpu_are_torchs(model_folder: Callable[[str], Path]) -> None:
-    with pytest.raises(
-        InvalidValueError, match=r"onnx backend runs on the CPU, got device='cuda'. Use backend='torch'"
-    ):
-        Reranker(model_folder("bert-onnx"), device="cuda")
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "mps"])
+def test_devices_other_than_the_cpu_are_torchs(device: str) -> None:
+    with pytest.raises(InvalidValueError, match=f"device='{device}': ONNX models run on the CPU here.*for a GPU"):
+        OnnxBackend.place(RerankConfig(device=device))
 
 
-def test_the_files_precision_is_the_files(model_folder: Callable[[str], Path]) -> None:
-    with pytest.raises(InvalidValueError, match="precision it was exported in, got dtype='fp16'"):
-        Reranker(model_folder("bert-onnx"), dtype="fp16")
+@pytest.mark.parametrize("dtype", ["fp32", "fp16", "bf16"])
+def test_the_files_precision_is_the_files(dtype: str) -> None:
+    with pytest.raises(InvalidValueError, match=f"dtype='{dtype}': an ONNX file computes in the precision it was"):
+        OnnxBackend.place(RerankConfig(dtype=dtype))
+
+
+def test_as_many_threads_as_are_asked_for_give_the_same(model_folder: Callable[[str], Path]) -> None:
+    assert OnnxBackend.place(RerankConfig(device="cpu", num_threads=3)) == Placement("cpu", "auto", 3)
+    assert (OnnxBackend.place(RerankConfig()).threads or 0) >= 1
+    backend, controls = controlled()
+    answers = []
+    for count in (1, 3):
+        with Reranker(model_folder("bert-onnx"), num_threads=count, backend=backend) as reranker:
+            controls.shapes.clear()
+            controls.hold()
+            with ThreadPoolExecutor(1) as thread:
+                asked = thread.submit(reranker.rank, "a", ["a"] + [f"{number}" for number in range(8)])
+                for _ in range(count):
+                    controls.wait_for_a_pass()
+                assert len(controls.shapes) == count, "as many passes at once as there are threads"
+                controls.gate.set()
+                answers.append(asked.result())
+    assert [each.index for each in answers[0]] == [each.index for each in answers[1]]
+    assert [each.raw_score for each in answers[0]] == pytest.approx([each.raw_score for each in answers[1]], abs=1e-4)
 
 
 def test_a_file_that_is_no_onnx(model_folder: Callable[[str], Path], tmp_path: Path) -> None:
@@ -67,7 +89,7 @@ def test_an_input_that_is_not_known_is_refused(model_folder: Callable[[str], Pat
     model = onnx.load(folder / "model.onnx")
     model.graph.input.append(onnx.helper.make_tensor_value_info("pixels", onnx.TensorProto.INT64, ["batch"]))
     onnx.save(model, folder / "model.onnx")
-    with pytest.raises(UnsupportedModelError, match="asks for inputs that are not known: pixels"):
+    with pytest.raises(UnsupportedModelError, match="wants inputs that are not known: pixels"):
         Reranker(folder)
 
 
@@ -97,15 +119,8 @@ def test_pairs_share_a_run_where_neighbours_change_nothing(
     folder = copy_of(model_folder("bert-onnx"), tmp_path / "m")
     (folder / "model.onnx").unlink()
     change(model_folder("bert-onnx") / "model.onnx", folder / "model.onnx")
-    runs: list[int] = []
-    with Reranker(folder, num_threads=1) as reranker:
-        backend = reranker._loaded.backend
-        forward = backend.forward
-
-        def counted(batch: Batch) -> Logits:
-            runs.append(len(batch["input_ids"]))
-            return forward(batch)
-
-        with patch.object(backend, "forward", counted):
-            reranker.rank("a", [f"{number}" for number in range(8)])
-    assert runs == ([8] if together else [1] * 8)
+    backend, controls = controlled()
+    with Reranker(folder, num_threads=1, backend=backend) as reranker:
+        controls.shapes.clear()
+        reranker.rank("a", [f"{number}" for number in range(8)])
+    assert [pairs for pairs, _ in controls.shapes] == ([8] if together else [1] * 8)

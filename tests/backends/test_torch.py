@@ -1,28 +1,50 @@
 """Devices, precisions and weights of the torch backend."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
-from rerank_plugins import InvalidValueError, Reranker, ScoringError, UnsupportedModelError
+from rerank_plugins import (
+    InvalidValueError,
+    OutOfMemoryError,
+    RerankConfig,
+    Reranker,
+    ScoringError,
+    UnsupportedModelError,
+)
 from rerank_plugins.backends.attention import without_cudnn
+from rerank_plugins.backends.base import Placement
+from rerank_plugins.backends.classifier import load_classifier
+from rerank_plugins.backends.torch import TorchBackend
+from rerank_plugins.models.spec import resolve
 from tests.models.test_source import copy_of
 from tests.test_reranker import logits
 from tests.texts import DOCUMENTS, QUERY
 
 
 @pytest.mark.parametrize("dtype", ["fp16", "bf16"])
-def test_half_precision_on_the_cpu_is_refused(model_folder: Callable[[str], Path], dtype: str) -> None:
+def test_half_precision_on_the_cpu_is_refused(dtype: str) -> None:
     with pytest.raises(InvalidValueError, match=f"dtype='{dtype}' is slower than fp32 on the CPU.*Use dtype='fp32'"):
-        Reranker(model_folder("bert"), device="cpu", dtype=dtype)
+        TorchBackend.place(RerankConfig(device="cpu", dtype=dtype))
+
+
+def test_the_cpu_is_fp32() -> None:
+    for dtype in ("auto", "fp32"):
+        assert TorchBackend.place(RerankConfig(device="cpu", dtype=dtype)) == Placement("cpu", "fp32", None)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "mps"])
-def test_a_device_that_is_not_there(model_folder: Callable[[str], Path], device: str) -> None:
+def test_a_device_that_is_not_there(device: str) -> None:
     with pytest.raises(InvalidValueError, match=f"device='{device}' cannot be used here: .*Use device='auto' or 'cpu'"):
-        Reranker(model_folder("bert"), device=device)
+        TorchBackend.place(RerankConfig(device=device))
+
+
+def test_num_threads_is_for_onnx() -> None:
+    with pytest.raises(InvalidValueError, match=r"num_threads=2 is for the onnx backend.*torch\.set_num_threads"):
+        TorchBackend.place(RerankConfig(num_threads=2))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -58,25 +80,31 @@ def test_a_model_whose_code_comes_with_it_is_refused(model_folder: Callable[[str
 
 def test_models_that_load_at_once_keep_their_own_precision(model_folder: Callable[[str], Path]) -> None:
     """`from_pretrained` changes the default dtype of the whole process while it runs."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from rerank_plugins import RerankConfig
-    from rerank_plugins.backends.base import Placement
-    from rerank_plugins.backends.torch import TorchBackend
-    from rerank_plugins.models.source import find_model
-
+    types = {"fp16": torch.float16, "fp32": torch.float32, "bf16": torch.bfloat16}
     wanted = ["fp16", "fp32", "bf16", "fp32"] * 5
-    folders = [find_model(RerankConfig(model=str(model_folder(name)))) for name in ("bert", "xlm-roberta")]
+    folders = [resolve(RerankConfig(model=str(model_folder(name)))).folder for name in ("bert", "xlm-roberta")]
     before = torch.get_default_dtype(), torch.nn.init.normal_
     with ThreadPoolExecutor(4) as threads:
         loads = [
-            threads.submit(TorchBackend, folders[place % 2], Placement("cpu", dtype, None))
-            for place, dtype in enumerate(wanted)
+            threads.submit(load_classifier, folders[place % 2], types[dtype]) for place, dtype in enumerate(wanted)
         ]
-        found = [{weight.dtype for weight in load.result()._model.parameters()} for load in loads]
-    types = {"fp16": torch.float16, "fp32": torch.float32, "bf16": torch.bfloat16}
+        found = [{weight.dtype for weight in load.result().parameters()} for load in loads]
     assert found == [{types[dtype]} for dtype in wanted]
     assert (torch.get_default_dtype(), torch.nn.init.normal_) == before
+
+
+def test_memory_that_runs_out_says_how_much_was_asked_of_it(model_folder: Callable[[str], Path]) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    with Reranker(model_folder("bert")) as reranker:
+        hook = torch.nn.modules.module.register_module_forward_pre_hook(full)
+        try:
+            with pytest.raises(OutOfMemoryError, match="memory of cpu cannot hold 1 pairs of 7 tokens: CUDA out of"):
+                reranker.rank(QUERY, ["bread"])
+        finally:
+            hook.remove()
+        assert len(reranker.rank(QUERY, DOCUMENTS)) == len(DOCUMENTS)
 
 
 def test_a_head_of_two_rows_under_a_config_of_one_label(model_folder: Callable[[str], Path], tmp_path: Path) -> None:
@@ -131,9 +159,11 @@ def test_cudnns_attention_is_left_out_until_the_last_pass_ends() -> None:
 def test_a_forward_pass_runs_without_cudnns_attention(model_folder: Callable[[str], Path]) -> None:
     seen = []
     with Reranker(model_folder("bert")) as reranker:
-        model = reranker._loaded.backend._model
-        model.register_forward_hook(lambda *_: seen.append(torch.backends.cuda.cudnn_sdp_enabled()))
+        hook = torch.nn.modules.module.register_module_forward_hook(
+            lambda *_: seen.append(torch.backends.cuda.cudnn_sdp_enabled())
+        )
         reranker.rank(QUERY, DOCUMENTS)
+        hook.remove()
     assert set(seen) == {False}
     assert torch.backends.cuda.cudnn_sdp_enabled()
 

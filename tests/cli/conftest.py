@@ -22,7 +22,7 @@ def run(tmp_path: Path) -> Run:
             capture_output=True,
             text=True,
             env=os.environ | {"COLUMNS": "100"} | environment,
-            timeout=300,
+            timeout=600,
             check=False,
         )
 

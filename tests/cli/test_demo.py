@@ -9,6 +9,7 @@ from tests.cli.conftest import Run
 from tests.texts import PHOTOSYNTHESIS, TRAPS
 
 
+@pytest.mark.slow
 def test_the_first_nobel_prize_in_physics(run: Run) -> None:
     done = run("demo", "--json", "who got the first nobel prize in physics")
     assert done.returncode == 0, done.stderr
@@ -27,6 +28,7 @@ def test_the_first_nobel_prize_in_physics(run: Run) -> None:
     assert set(answer["seconds"]) == {"embed", "retrieve", "rerank"}
 
 
+@pytest.mark.slow
 def test_it_is_the_default_question_and_people_can_read_it(run: Run) -> None:
     done = run("demo")
     assert "who got the first nobel prize in physics" in done.stdout

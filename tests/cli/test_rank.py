@@ -26,7 +26,7 @@ def test_standard_input_as_json(run: Run, dash: tuple[str, ...]) -> None:
     with Reranker() as reranker:
         expected = reranker.rank(PHOTOSYNTHESIS, TRAPS, top_n=2)
     assert answer["query"] == PHOTOSYNTHESIS
-    assert [(row["index"], row["score"], row["logit"]) for row in answer["results"]] == [
+    assert [(row["index"], row["score"], row["raw_score"]) for row in answer["results"]] == [
         (result.index, result.score, result.raw_score) for result in expected
     ]
     assert [row["text"] for row in answer["results"]] == [TRAPS[0], TRAPS[3]]

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -38,7 +39,8 @@ def test_the_exported_folder_scores_as_the_original_does(
         assert (reranker.backend, reranker.max_length) == ("onnx", original.max_length)
     assert logits(tmp_path / "fp32") == pytest.approx(logits(source), abs=1e-4)
     export(RerankConfig(model=str(source)), tmp_path / "int8", int8=True)
-    assert logits(tmp_path / "int8") == pytest.approx(logits(source), abs=1.0)
+    whole, rounded = np.array(logits(source)), np.array(logits(tmp_path / "int8"))
+    assert np.abs(rounded - whole).mean() < 0.08 * np.ptp(whole)  # 0.02 to 0.04, and what processors differ by
     sizes = [(tmp_path / each / "model.onnx").stat().st_size for each in ("fp32", "int8")]
     assert sizes[1] < sizes[0]
 
@@ -110,6 +112,7 @@ def test_what_cannot_be_exported_leaves_no_folder(model_folder: Callable[[str], 
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_command_says_how_far_the_two_agree(
     run: Callable[..., "subprocess.CompletedProcess[str]"], model_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:

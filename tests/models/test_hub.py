@@ -157,7 +157,7 @@ def _in_a_process(hub: Hub, tmp_path: Path, script: str) -> Callable[..., Any]:
             **(environment or {}),
         }
         command = [sys.executable, "-c", script, json.dumps(options)]
-        done = subprocess.run(command, capture_output=True, text=True, env=inherited | own, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, env=inherited | own, timeout=600, check=False)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

@@ -1,12 +1,12 @@
-"""Which folder, which backend, which file."""
+"""Where a model's files are, by the name that a user gives."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from rerank_plugins import ModelNotFoundError, RerankConfig, Reranker
-from rerank_plugins.models.source import EMBEDDED_FOLDER, find_model
+from rerank_plugins import InvalidValueError, ModelNotFoundError, RerankConfig, Reranker
+from rerank_plugins.models.source import EMBEDDED_FOLDER, file_names, find_source
 
 
 def copy_of(folder: Path, place: Path, *without: str) -> Path:
@@ -17,16 +17,11 @@ def copy_of(folder: Path, place: Path, *without: str) -> Path:
     return place
 
 
-def test_no_name_is_the_embedded_model() -> None:
-    found = find_model(RerankConfig())
-    assert (found.name, found.path, found.backend) == ("embedded", EMBEDDED_FOLDER, "onnx")
-    assert found.onnx_file == EMBEDDED_FOLDER / "model.onnx"
-    assert (found.declared.pair_encoding, found.declared.max_length) == ("segments", 256)
-
-
-@pytest.mark.parametrize(("name", "backend"), [("bert", "torch"), ("bert-onnx", "onnx")])
-def test_auto_takes_onnx_where_there_is_a_file(model_folder: Callable[[str], Path], name: str, backend: str) -> None:
-    assert find_model(RerankConfig(model=str(model_folder(name)))).backend == backend
+@pytest.mark.parametrize("model", [None, "embedded", str(EMBEDDED_FOLDER)])
+def test_no_name_is_the_embedded_model(model: str | None) -> None:
+    found = find_source(RerankConfig(model=model))
+    assert (found.name, found.fetch([])) == ("embedded", EMBEDDED_FOLDER)
+    assert {"model.onnx", "config.json", "tokenizer.json"} <= found.files
 
 
 def test_a_path_or_a_string_or_a_home_folder(
@@ -35,77 +30,35 @@ def test_a_path_or_a_string_or_a_home_folder(
     folder = model_folder("bert-onnx")
     monkeypatch.setenv("HOME", str(folder.parent))
     monkeypatch.chdir(folder.parent)
-    for model in (folder, str(folder), f"~/{folder.name}", folder.name, f"./{folder.name}"):
-        with Reranker(model) as reranker:
-            assert reranker.device == "cpu"
+    for model in (str(folder), f"~/{folder.name}", folder.name, f"./{folder.name}", f"{folder.name}/"):
+        found = find_source(RerankConfig(model=model))
+        assert (found.name, found.fetch([])) == (model, folder.resolve())
+    with Reranker(folder) as reranker:
+        assert reranker.model == str(folder)
 
 
-def test_the_only_onnx_file_is_taken_whatever_its_name(model_folder: Callable[[str], Path], tmp_path: Path) -> None:
-    folder = copy_of(model_folder("bert-onnx"), tmp_path / "m")
-    (folder / "model.onnx").rename(folder / "other.onnx")
-    assert find_model(RerankConfig(model=str(folder))).onnx_file == folder / "other.onnx"
+def test_a_folder_that_is_called_embedded_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "embedded").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find_source(RerankConfig(model="embedded")).fetch([]) == tmp_path / "embedded"
 
 
-def test_several_onnx_files_ask_for_a_choice(model_folder: Callable[[str], Path], tmp_path: Path) -> None:
-    folder = copy_of(model_folder("bert-onnx"), tmp_path / "m")
-    (folder / "model.onnx").rename(folder / "a.onnx")
-    (folder / "b.onnx").write_bytes((folder / "a.onnx").read_bytes())
-    with pytest.raises(ModelNotFoundError, match=r"holds 2 .onnx files.*onnx_file=: a.onnx, b.onnx"):
-        Reranker(folder)
-    with Reranker(folder, onnx_file="b.onnx") as reranker:
-        assert reranker.backend == "onnx"
-    with pytest.raises(ModelNotFoundError, match=r"onnx_file='c.onnx' is not in the folder.*It holds: a.onnx, b.onnx"):
-        Reranker(folder, onnx_file="c.onnx")
+def test_files_of_visible_subfolders_are_named_as_on_the_hub(tmp_path: Path) -> None:
+    for name in ("config.json", "onnx/model.onnx", ".cache/x.json", "a/b/deep.onnx"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert file_names(tmp_path) == {"config.json", "onnx/model.onnx"}
 
 
-def test_a_clone_of_a_repository_keeps_onnx_in_a_folder(model_folder: Callable[[str], Path], tmp_path: Path) -> None:
-    folder = copy_of(model_folder("bert"), tmp_path / "m")
-    (folder / "onnx").mkdir()
-    (folder / "onnx" / "model.onnx").write_bytes((model_folder("bert-onnx") / "model.onnx").read_bytes())
-    assert find_model(RerankConfig(model=str(folder))).backend == "torch"
-    assert find_model(RerankConfig(model=str(folder), backend="onnx")).onnx_file == folder / "onnx" / "model.onnx"
-    with Reranker(folder, onnx_file="onnx/model.onnx") as reranker:
-        assert reranker.backend == "onnx"
-
-
-def test_a_folder_with_onnx_alone_needs_no_torch(model_folder: Callable[[str], Path], tmp_path: Path) -> None:
-    folder = copy_of(model_folder("bert-onnx"), tmp_path / "m")
-    (folder / "onnx").mkdir()
-    (folder / "model.onnx").rename(folder / "onnx" / "model.onnx")
-    assert find_model(RerankConfig(model=str(folder))).backend == "onnx"
-
-
-def test_embedded_is_a_name_too() -> None:
-    with Reranker("embedded") as reranker, Reranker() as other:
-        assert reranker._loaded is other._loaded
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"onnx_file": "model.onnx", "backend": "torch"}, "onnx_file='model.onnx' is for the onnx backend"),
-        ({"revision": "main"}, "revision='main' is for names on the Hub"),
-    ],
-)
-def test_options_that_would_do_nothing_are_refused(
-    model_folder: Callable[[str], Path], options: dict[str, str], message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        Reranker(model_folder("bert"), **options)
-
-
-def test_a_file_beside_the_weights_is_no_other_model(model_folder: Callable[[str], Path], tmp_path: Path) -> None:
-    folder = copy_of(model_folder("bert"), tmp_path / "m")
-    with Reranker(folder) as before:
-        (folder / "README.md").write_text("new")
-        with Reranker(folder) as after:
-            assert after._loaded is before._loaded
+def test_a_revision_is_for_the_hub(model_folder: Callable[[str], Path]) -> None:
+    with pytest.raises(InvalidValueError, match="revision='main' is for names on the Hub"):
+        find_source(RerankConfig(model=str(model_folder("bert")), revision="main"))
 
 
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("./nowhere", "There is no folder './nowhere', and it is no name on the Hub either"),
+        ("./nowhere", "There is no folder './nowhere', and it is not a name on the Hub either"),
         ("/no/such/folder", "There is no folder '/no/such/folder'"),
         ("a/b/c", "There is no folder 'a/b/c'"),
         ("two words", "There is no folder 'two words'"),
@@ -113,36 +66,10 @@ def test_a_file_beside_the_weights_is_no_other_model(model_folder: Callable[[str
 )
 def test_a_folder_that_is_not_there(model: str, message: str) -> None:
     with pytest.raises(ModelNotFoundError, match=message) as caught:
-        Reranker(model)
+        find_source(RerankConfig(model=model))
     assert isinstance(caught.value, ValueError)
 
 
 def test_a_file_in_place_of_a_folder(model_folder: Callable[[str], Path]) -> None:
     with pytest.raises(ModelNotFoundError, match=r"is a file. Pass its folder"):
-        Reranker(model_folder("bert-onnx") / "model.onnx")
-
-
-def test_a_folder_without_weights(model_folder: Callable[[str], Path], tmp_path: Path) -> None:
-    folder = copy_of(model_folder("bert"), tmp_path / "m", "model.safetensors")
-    (folder / "pytorch_model.bin").write_bytes(b"pickle")
-    with pytest.raises(ModelNotFoundError, match=r"only as pickles \(pytorch_model.bin\), which can run code"):
-        Reranker(folder)
-    with pytest.raises(ModelNotFoundError, match=r"holds no .onnx file. Use backend='torch'"):
-        Reranker(folder, backend="onnx")
-
-
-def test_a_folder_without_a_tokenizer(model_folder: Callable[[str], Path], tmp_path: Path) -> None:
-    for name in ("bert", "bert-onnx"):
-        with pytest.raises(ModelNotFoundError, match="has no tokenizer"):
-            Reranker(copy_of(model_folder(name), tmp_path / name, "tokenizer.json"))
-
-
-def test_a_model_saved_again_is_loaded_again(tmp_path: Path) -> None:
-    from tests.texts import DOCUMENTS, QUERY
-    from tests.tiny_models import save_bert
-
-    with Reranker(save_bert(tmp_path / "m", seed=0)) as before:
-        first = before.rank(QUERY, DOCUMENTS)
-        with Reranker(save_bert(tmp_path / "m", seed=5)) as after:
-            assert after.rank(QUERY, DOCUMENTS) != first
-        assert before.rank(QUERY, DOCUMENTS) == first
+        find_source(RerankConfig(model=str(model_folder("bert-onnx") / "model.onnx")))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerank_plugins import UnsupportedModelError
+from rerank_plugins import ScoreScale, UnsupportedModelError
 from rerank_plugins.ranking.activations import choose_activation, sigmoid
 
 
@@ -23,18 +23,23 @@ def test_sigmoid_tells_high_logits_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "declared", "name"),
+    ("asked", "scale", "name"),
     [
-        (None, None, "sigmoid"),
-        (None, "identity", "identity"),
-        ("sigmoid", "identity", "sigmoid"),
-        ("identity", "x", "identity"),
+        (None, ScoreScale.LOGIT, "sigmoid"),
+        (None, ScoreScale.LOG_ODDS, "sigmoid"),
+        (None, ScoreScale.TOKEN_LOGIT, "identity"),
+        (None, ScoreScale.PROBABILITY, "identity"),
+        (None, ScoreScale.PROVIDER, "identity"),
+        ("identity", ScoreScale.LOGIT, "identity"),
+        ("sigmoid", ScoreScale.PROVIDER, "sigmoid"),
     ],
 )
-def test_the_caller_is_asked_first_then_the_model(asked: str | None, declared: str | None, name: str) -> None:
-    assert choose_activation(asked, declared)[0] == name
+def test_what_is_asked_for_wins_over_the_scales_own(asked: str | None, scale: ScoreScale, name: str) -> None:
+    found, activate = choose_activation(asked, scale)
+    assert found == name
+    assert activate(0.0) == (0.5 if name == "sigmoid" else 0.0)
 
 
 def test_an_activation_that_is_not_known() -> None:
     with pytest.raises(UnsupportedModelError, match=r"activation 'torch.nn.Tanh'.*Choose activation='sigmoid'"):
-        choose_activation(None, "torch.nn.Tanh")
+        choose_activation("torch.nn.Tanh", ScoreScale.LOGIT)

@@ -1,7 +1,6 @@
 """Callers share batches, take turns, and get their own logits whatever happens to the others."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
@@ -16,8 +15,8 @@ from rerank_plugins.scheduling.queue import BatchLimits
 from rerank_plugins.scheduling.request import Request
 from rerank_plugins.scheduling.scheduler import Scheduler
 from rerank_plugins.text.pairs import EncodedPair
+from tests.waiting import SECONDS
 
-SECONDS = 10.0
 MANY = 10**6
 
 
@@ -129,18 +128,6 @@ def test_callers_that_wait_together_share_a_batch(start: Callable[..., Scheduler
     assert [len(batch) for batch in engine.batches] == [1, 5]
 
 
-def test_padding_that_is_cheaper_than_a_pass_is_taken(start: Callable[..., Scheduler]) -> None:
-    engine = Engine()
-    scheduler = start(engine, pass_tokens=20)
-    engine.hold(scheduler)
-    alone = submit(scheduler, [pair(1, 20), pair(2, 12), pair(3, 8), pair(4, 1)])
-    other = submit(scheduler, [pair(5, 5)])
-    engine.gate.set()
-    assert logits(alone) == [1, 2, 3, 4]
-    assert logits(other) == [5]
-    assert [[each.length for each in batch] for batch in engine.batches[1:]] == [[20, 12, 8], [5, 1]]
-
-
 def test_no_thread_takes_more_than_its_share(start: Callable[..., Scheduler]) -> None:
     def together(pairs: Sequence[EncodedPair]) -> RawScores:
         both_at_work.wait(SECONDS)
@@ -167,49 +154,20 @@ def test_a_long_list_does_not_hold_up_a_short_one(start: Callable[..., Scheduler
 
 
 def test_a_caller_is_answered_before_the_others_are_done(start: Callable[..., Scheduler]) -> None:
-    def slowly(pairs: Sequence[EncodedPair]) -> RawScores:
-        time.sleep(0.02)
+    def see(pairs: Sequence[EncodedPair]) -> RawScores:
+        done.append([request.answer.done.done() for request in requests])
         return numbers(pairs)
 
-    scheduler = start(Engine(slowly))
-    requests = [submit(scheduler, [pair(number, 100) for number in range(count)]) for count in (50, 2)]
-    wait([requests[1].answer.done], SECONDS)
-    assert not requests[0].answer.done.done()
-
-
-def test_one_who_comes_late_does_not_get_all_turns_to_catch_up(start: Callable[..., Scheduler]) -> None:
-    def come_late(pairs: Sequence[EncodedPair]) -> RawScores:
-        if len(engine.batches) == 20:
-            late.append(submit(scheduler, [pair(100 + number, 100) for number in range(40)]))
-        return numbers(pairs)
-
-    late: list[Request] = []
-    engine = Engine(come_late)
+    done: list[list[bool]] = []
+    requests: list[Request] = []
+    engine = Engine(see)
     scheduler = start(engine)
-    first = submit(scheduler, [pair(number, 100) for number in range(40)])
-    assert logits(first) == list(range(40))
-    assert logits(late[0]) == [100 + number for number in range(40)]
-    turns = [batch[0].query[0] >= 100 for batch in engine.batches[20:40]]
-    assert sum(turns) == 10
-
-
-def test_others_who_keep_coming_keep_nobody_waiting(start: Callable[..., Scheduler]) -> None:
-    def another_comes(pairs: Sequence[EncodedPair]) -> RawScores:
-        if len(engine.batches) < 100:
-            others.append(submit(scheduler, [pair(number, 50) for number in range(2)]))
-        return numbers(pairs)
-
-    others: list[Request] = []
-    engine = Engine(another_comes)
-    scheduler = start(engine)
-    engine.hold(scheduler)
-    first = [submit(scheduler, [pair(100 + number, 50) for number in range(3)]) for _ in range(4)]
+    first = engine.hold(scheduler)
+    requests += [submit(scheduler, [pair(number, 100) for number in range(count)]) for count in (50, 2)]
     engine.gate.set()
-    for request in first:
-        assert logits(request) == [100, 101, 102]
-    last = max(number for number, batch in enumerate(engine.batches) if batch[-1].query[0] >= 100)
-    assert last < 25
-    wait([request.answer.done for request in others], SECONDS)
+    assert logits(requests[0]) == list(range(50))
+    assert logits(first) == [0.0]
+    assert done[-1] == [False, True]
 
 
 def test_a_full_queue_refuses_at_once_and_takes_again_later(start: Callable[..., Scheduler]) -> None:
@@ -224,11 +182,6 @@ def test_a_full_queue_refuses_at_once_and_takes_again_later(start: Callable[...,
     assert logits(taken) == list(range(8))
     assert logits(also) == [1, 2]
     assert logits(submit(scheduler, [pair(number, 10) for number in range(8)], max_queue=10)) == list(range(8))
-
-
-def test_a_list_longer_than_the_queue_is_taken_when_nobody_waits(start: Callable[..., Scheduler]) -> None:
-    scheduler = start(Engine())
-    assert logits(submit(scheduler, [pair(number, 10) for number in range(50)], max_queue=10)) == list(range(50))
 
 
 def test_what_is_withdrawn_leaves_the_queue(start: Callable[..., Scheduler]) -> None:
@@ -274,21 +227,6 @@ def test_the_third_batch_fails_and_what_waits_behind_it_is_dropped(start: Callab
     assert len(engine.batches) == 4
 
 
-def test_a_batch_that_memory_cannot_hold_is_halved_and_the_budget_remembered(start: Callable[..., Scheduler]) -> None:
-    def hold_30_tokens(pairs: Sequence[EncodedPair]) -> RawScores:
-        if len(pairs) * max(each.length for each in pairs) > 30:
-            raise OutOfMemoryError("too much")
-        return numbers(pairs)
-
-    engine = Engine(hold_30_tokens)
-    scheduler = start(engine)
-    assert logits(submit(scheduler, [pair(number, 10) for number in range(10)])) == list(range(10))
-    assert [len(batch) for batch in engine.batches] == [10, 5, 2, 3, 5, 2, 3]
-    engine.batches.clear()
-    assert logits(submit(scheduler, [pair(number, 10) for number in range(10)])) == list(range(10))
-    assert [len(batch) for batch in engine.batches] == [2] * 5
-
-
 def test_a_single_pair_that_memory_cannot_hold_is_an_error(start: Callable[..., Scheduler]) -> None:
     def hold_nothing(_: Sequence[EncodedPair]) -> RawScores:
         raise OutOfMemoryError("too much")
@@ -304,14 +242,69 @@ def test_other_errors_are_not_tried_again(start: Callable[..., Scheduler]) -> No
     assert len(engine.batches) == 1
 
 
-def test_closing_ends_the_threads_when_the_work_is_done() -> None:
+def test_closing_finishes_what_is_queued_and_ends_the_threads(start: Callable[..., Scheduler]) -> None:
+    ended: list[int] = []
     engine = Engine()
-    scheduler = Scheduler(engine.run, BatchLimits(workers=3, pairs_per_batch=1, pass_tokens=0))
+    scheduler = start(engine, workers=3, pairs_per_batch=1)
     request = submit(scheduler, [pair(number, 10) for number in range(20)])
-    before = [thread for thread in threading.enumerate() if thread.name.startswith("rerank-")]
-    scheduler.close()
+    scheduler.close(on_end=lambda: ended.append(len(engine.batches)))
+    scheduler.close(on_end=lambda: ended.append(-1))  # closing twice is fine
     scheduler.join()
     assert logits(request) == list(range(20))
-    assert not any(thread.is_alive() for thread in before)
+    assert ended == [20], "on_end comes once, after the last batch"
     with pytest.raises(ClosedError, match="The model was closed"):
         submit(scheduler, [pair(1, 10)])
+
+
+def test_closing_what_never_worked_calls_on_end_too(start: Callable[..., Scheduler]) -> None:
+    ended: list[bool] = []
+    start(Engine()).close(on_end=lambda: ended.append(True))
+    assert ended == [True]
+
+
+def test_aborting_drops_what_waits_while_the_running_batch_finishes(start: Callable[..., Scheduler]) -> None:
+    ended: list[int] = []
+    engine = Engine()
+    scheduler = start(engine)
+    running = engine.hold(scheduler)
+    waiting = [submit(scheduler, [pair(number, 100) for number in range(50)]) for _ in range(3)]
+    scheduler.close(on_end=lambda: ended.append(len(engine.batches)))
+    scheduler.abort()
+    for request in waiting:
+        with pytest.raises(ClosedError, match="The model was closed, or the process is ending"):
+            logits(request)
+    assert not running.answer.done.done()
+    engine.gate.set()
+    assert logits(running) == [0.0]
+    scheduler.join()
+    assert len(engine.batches) == 1
+    assert ended == [1]
+
+
+def test_a_caller_whose_list_is_half_scored_hears_of_the_abort(start: Callable[..., Scheduler]) -> None:
+    engine = Engine()
+    scheduler = start(engine)
+    engine.gate.clear()
+    request = submit(scheduler, [pair(number, 60) for number in range(4)])
+    assert engine.begun.wait(SECONDS)
+    scheduler.abort()
+    engine.gate.set()
+    with pytest.raises(ClosedError, match="The model was closed"):
+        logits(request)
+    scheduler.join()
+    assert len(engine.batches) == 1
+
+
+def test_a_busy_scheduler_says_so(start: Callable[..., Scheduler]) -> None:
+    engine = Engine()
+    scheduler = start(engine)
+    assert (scheduler.busy_seconds, scheduler.waiting) == (0.0, 0)
+    first = engine.hold(scheduler)
+    submit(scheduler, [pair(number, 10) for number in range(7)])
+    assert scheduler.busy_seconds > 0
+    assert scheduler.waiting == 7
+    engine.gate.set()
+    logits(first)
+    scheduler.close()
+    scheduler.join()
+    assert (scheduler.busy_seconds, scheduler.waiting) == (0.0, 0)

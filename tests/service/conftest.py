@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +13,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from rerank_plugins import RerankConfig
+from rerank_plugins.options import ServiceSettings
 from rerank_plugins.service.app import create_app
-from rerank_plugins.service.settings import ServiceSettings
+from rerank_plugins.service.engine import Ranker
+from tests.waiting import SECONDS, until
 
 Start = Callable[..., "Service"]
 
@@ -33,16 +34,18 @@ class Service:
     app: FastAPI
 
     def post(self, path: str, body: object, **headers: str) -> httpx.Response:
-        return httpx.post(self.url + path, json=body, headers=headers, timeout=60)
+        return httpx.post(self.url + path, json=body, headers=headers, timeout=SECONDS)
 
     def get(self, path: str, **headers: str) -> httpx.Response:
-        return httpx.get(self.url + path, headers=headers, timeout=60)
+        return httpx.get(self.url + path, headers=headers, timeout=SECONDS)
 
 
 @contextmanager
-def running(settings: ServiceSettings, config: RerankConfig) -> Iterator[Service]:
+def running(
+    settings: ServiceSettings, config: RerankConfig, load: Callable[[], Ranker] | None = None
+) -> Iterator[Service]:
     """Run an application on a free port, in a thread."""
-    app = create_app(settings, config)
+    app = create_app(settings, config, load=load)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
@@ -50,23 +53,25 @@ def running(settings: ServiceSettings, config: RerankConfig) -> Iterator[Service
         thread.start()
         service = Service(f"http://127.0.0.1:{listener.getsockname()[1]}", app)
         try:
-            while not server.started:
-                time.sleep(0.01)
+            until(lambda: server.started)
             yield service
         finally:
             server.should_exit = True
-            thread.join(30)
+            thread.join(SECONDS)
 
 
 @pytest.fixture
 def start(model_folder: Callable[[str], Path]) -> Iterator[Start]:
-    """Start a service over a tiny model, with any settings; options of the model as `config`."""
+    """Start a service over a tiny model, or over what `load` makes, with any settings; `config` for the model."""
     opened = []
 
-    def begin(*, config: RerankConfig | None = None, **settings: object) -> Service:
+    def begin(
+        *, config: RerankConfig | None = None, load: Callable[[], Ranker] | None = None, **settings: object
+    ) -> Service:
         context = running(
             ServiceSettings(**settings),
             RerankConfig(model=str(model_folder("bert-onnx"))) if config is None else config,
+            load,
         )
         opened.append(context)
         return context.__enter__()

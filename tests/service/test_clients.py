@@ -28,7 +28,7 @@ def documents() -> list[Document]:
 def test_cohere_sdk(service: Service) -> None:
     with cohere.ClientV2(api_key="none", base_url=service.url) as client:
         answer = client.rerank(model="rerank-v3.5", query=PHOTOSYNTHESIS, documents=TRAPS, top_n=2)
-        with pytest.raises(cohere.errors.UnprocessableEntityError, match="documents"):
+        with pytest.raises(cohere.errors.BadRequestError, match="list of documents must not be empty"):
             client.rerank(model="rerank-v3.5", query=PHOTOSYNTHESIS, documents=[])
     assert [each.index for each in answer.results] == [0, 3]
     assert answer.results[0].relevance_score > 0.5

@@ -52,7 +52,7 @@ def test_one_document_works_too(service: Service) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [{}, {"query": "who"}, {"documents": ["a"]}, {"query": "", "documents": ["a"]}, {"query": "who", "documents": []},
+    [{}, {"query": "who"}, {"documents": ["a"]}, {"query": "", "documents": ["a"]}, {"documents": []},
      {"query": None, "documents": ["a"]}, {"query": "who", "documents": None}],
 )  # fmt: skip
 def test_the_introduction_says_what_is_missing(service: Service, body: dict[str, object]) -> None:
@@ -129,7 +129,7 @@ def test_cohere(service: Service, expected: list[tuple[int, float, float]]) -> N
     assert body["meta"]["api_version"] == {"version": "2", "is_experimental": False}
     assert "warnings" not in body["meta"]
     cut = service.post("/v2/rerank", {"model": "", "query": "who", "documents": ["b " * 2000]}).json()
-    assert cut["meta"]["warnings"] == ["1 documents were cut to what the model reads"]
+    assert cut["meta"]["warnings"] == ["1 documents were truncated to the model's limit"]
     wrong = service.post("/v2/rerank", {"model": "rerank-v3.5", "query": "who"})
     assert wrong.status_code == 422
     assert wrong.json() == {"id": wrong.headers["X-Request-ID"], "message": "documents: Field required."}
@@ -137,3 +137,103 @@ def test_cohere(service: Service, expected: list[tuple[int, float, float]]) -> N
 
 def test_an_authorization_header_is_ignored_where_no_key_is_set(service: Service) -> None:
     assert service.post("/rerank", ASKED, Authorization="Bearer anything").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/rerank", "/v1/rerank", "/v2/rerank"])
+@pytest.mark.parametrize(("top_n", "kept"), [("1", 1), (1.0, 1), ("3", 3), (" 2 ", 2), ("2.0", 2)])
+def test_a_number_may_be_a_string(service: Service, path: str, top_n: object, kept: int) -> None:
+    answer = service.post(path, ASKED | {"top_n": top_n})
+    assert (answer.status_code, len(answer.json()["results"])) == (200, kept)
+
+
+def test_zero_as_a_string_is_all_in_jinas_format(service: Service) -> None:
+    assert len(service.post("/v1/rerank", ASKED | {"top_n": "0"}).json()["results"]) == len(TRAPS)
+
+
+@pytest.mark.parametrize("path", ["/rerank", "/v1/rerank", "/v2/rerank"])
+@pytest.mark.parametrize("top_n", [True, "true", "", "1.5", "one", "-1", 1.5, [1]])
+def test_what_is_not_a_number_is_refused(service: Service, path: str, top_n: object) -> None:
+    answer = service.post(path, ASKED | {"top_n": top_n})
+    assert (answer.status_code, "top_n: Input should be" in answer.text) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("flag", "returned"),
+    [("true", True), ("True", True), ("1", True), (1, True), ("false", False), ("False", False), ("0", False)],
+)
+def test_a_boolean_may_be_a_string(service: Service, flag: object, returned: bool) -> None:
+    # RAGFlow's request to Xinference.
+    asked = ASKED | {"model": "bge-reranker", "return_documents": flag, "return_len": "true"}
+    for path in ("/v1/rerank", "/rerank"):
+        answer = service.post(path, asked)
+        assert answer.status_code == 200
+        assert all(("document" in row) is returned for row in answer.json()["results"])
+
+
+def test_each_boolean_and_number_may_be_a_string(service: Service) -> None:
+    plain = service.post("/rerank", ASKED | {"raw_scores": False, "details": True}).json()["results"]
+    assert service.post("/rerank", ASKED | {"raw_scores": "false", "details": "true"}).json()["results"] == plain
+    raw = service.post("/v1/rerank", ASKED | {"raw_scores": True}).json()["results"]
+    assert service.post("/v1/rerank", ASKED | {"raw_scores": "true"}).json()["results"] == raw
+    assert service.post("/v2/rerank", ASKED | {"max_tokens_per_doc": "512", "priority": "0"}).status_code == 200
+
+
+@pytest.mark.parametrize("flag", ["maybe", 2, "", [True]])
+def test_what_is_not_a_boolean_is_refused(service: Service, flag: object) -> None:
+    answer = service.post("/v1/rerank", ASKED | {"return_documents": flag})
+    assert (answer.status_code, "return_documents: Input should be a valid boolean" in answer.text) == (422, True)
+
+
+def test_tei_takes_booleans_alone_as_its_own_server_does(service: Service) -> None:
+    answer = service.post("/rerank", {"query": "who", "texts": ["a"], "return_text": "true"})
+    assert (answer.status_code, answer.json()["error_type"]) == (422, "Validation")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"model": "any", "top_n": 2, "return_documents": True},  # LiteLLM hosted_vllm, Dify
+        {"model": "any", "top_n": 0, "truncate_prompt_tokens": None, "priority": 0},  # vLLM's own fields
+        {"model": None},
+    ],
+)
+def test_rerank_with_a_model_is_jinas_format(service: Service, asked: dict[str, object]) -> None:
+    answer = service.post("/rerank", ASKED | asked).json()
+    expected = service.post("/v1/rerank", ASKED | asked).json()
+    assert {"id", "model", "usage", "results"} == answer.keys()
+    assert answer["results"] == expected["results"]
+    assert answer["results"][0]["document"] == {"text": TRAPS[0]}
+    assert answer["usage"] == expected["usage"]
+
+
+def test_what_the_client_of_infinity_sends_to_the_root(service: Service) -> None:
+    asked = ASKED | {"return_documents": False, "raw_scores": False, "model": "default/not-specified"}
+    body = service.post("/rerank", asked).json()
+    assert {"results", "model", "usage"} <= body.keys()
+    assert [set(row) for row in body["results"]] == [{"index", "relevance_score"}] * len(TRAPS)
+
+
+def test_errors_of_rerank_with_a_model_are_jinas(service: Service) -> None:
+    for wrong in ({"top_n": -1}, {"documents": "a"}, {"query": " "}, {"documents": []}, {"model": 3}):
+        answer = service.post("/rerank", {"model": "any"} | ASKED | wrong)
+        assert (answer.status_code, set(answer.json())) == (422, {"detail"}), wrong
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "status", "expected"),
+    [
+        ("/rerank", {}, 400, {"error": "'documents' is empty: send at least one document"}),
+        ("/rerank", {"model": "any"}, 422, {"detail": "documents: the list is empty. Send at least one document."}),
+        ("/v1/rerank", {}, 422, {"detail": "documents: the list is empty. Send at least one document."}),
+        ("/v2/rerank", {}, 400, {"message": "invalid request: list of documents must not be empty"}),
+        ("/rerank", {"texts": [], "documents": None}, 400,
+         {"error": "`texts` cannot be empty", "error_type": "Empty"}),
+    ],
+)  # fmt: skip
+def test_no_documents_are_called_empty(
+    service: Service, path: str, more: dict[str, object], status: int, expected: dict[str, str]
+) -> None:
+    answer = service.post(path, {"query": "who", "documents": []} | more)
+    body = answer.json()
+    body.pop("id", None)
+    assert (answer.status_code, body) == (status, expected)

@@ -5,8 +5,9 @@ import json
 import httpx
 import pytest
 
-from rerank_plugins.service.settings import ServiceSettings
+from rerank_plugins.options.service import ServiceSettings
 from tests.service.conftest import Service, Start
+from tests.waiting import SECONDS
 
 PATHS = ("/rerank", "/v1/rerank", "/v2/rerank")
 SECRET = "correct-horse-battery"
@@ -31,10 +32,10 @@ def still_alive(service: Service) -> object:
         b"", b"{", b"null", b"[]", b"3", b'"text"', b"\xff\xfe", b'{"query": "who", "documents": ["a"]',
         b'{"query": NaN, "documents": NaN}', b'{"query": "who", "documents": ["a"], "top_n": NaN}',
         b'{"query": "who", "documents": ["a"], "top_n": 1e400}',
-        b'{"query": "who", "documents": ["a"], "top_n": "1"}',
+        b'{"query": "who", "documents": ["a"], "top_n": "one"}',
+        b'{"query": "who", "documents": ["a"], "top_n": "' + b"9" * 5000 + b'"}',
         b'{"query": "who", "documents": ["a"], "top_n": true}',
         b'{"query": "who", "documents": ["a"], "top_n": ' + b"9" * 5000 + b"}",
-        b'{"query": "\\ud800", "documents": ["a"]}', b'{"query": "who", "documents": ["\\udfff"]}',
         b'{"query": "   ", "documents": ["a"]}', b'{"query": ["who"], "documents": "a"}',
         b'{"query": "who", "documents": [{"text": 3}]}', b'{"query": "who", "documents": [null]}',
         b'{"query": "who", "texts": {"a": 1}}', b'{"query": "who", "documents": ' + b"[" * 20_000,
@@ -46,10 +47,28 @@ def still_alive(service: Service) -> object:
     ],
 )  # fmt: skip
 def test_bad_bodies(service: Service, path: str, content: bytes) -> None:
-    answer = httpx.post(service.url + path, content=content, headers={"Content-Type": "application/json"}, timeout=60)
+    answer = httpx.post(
+        service.url + path, content=content, headers={"Content-Type": "application/json"}, timeout=SECONDS
+    )
     assert 400 <= answer.status_code < 500, answer.text
     assert message_of(answer)
     assert len(answer.text) < 500  # it does not send back what it was sent
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"query": "who \\ud800", "documents": ["a"], "return_documents": true}',
+        b'{"query": "who", "documents": ["a \\udfff"], "return_documents": true}',
+        b'{"query": "who", "documents": [{"text": "a \\udfff"}], "return_documents": true}',
+    ],
+)
+def test_half_characters_are_ranked_as_replacement_characters(service: Service, path: str, content: bytes) -> None:
+    answer = httpx.post(
+        service.url + path, content=content, headers={"Content-Type": "application/json"}, timeout=SECONDS
+    )
+    assert (answer.status_code, len(answer.json()["results"])) == (200, 1)
 
 
 @pytest.mark.filterwarnings("ignore::rerank_plugins.errors.UnreadableTextWarning")
@@ -83,7 +102,9 @@ def test_a_body_is_counted_as_it_is_read(start: Start) -> None:
             yield b"x" * 10_000
 
     try:
-        answer = httpx.post(service.url + "/rerank", content=pieces(), headers={"Content-Type": "application/json"})
+        answer = httpx.post(
+            service.url + "/rerank", content=pieces(), headers={"Content-Type": "application/json"}, timeout=SECONDS
+        )
         assert answer.status_code == 413
     except httpx.TransportError:  # The connection is closed while this still sends.
         pass
@@ -95,7 +116,9 @@ def test_keys(start: Start) -> None:
     body = {"query": "who", "documents": ["a"]}
     for wrong in ("", SECRET, f"Bearer {SECRET}x", f"Bearer {SECRET[:-1]}", f"Basic {SECRET}", "Bearer", "Bearer é"):
         for path in PATHS:
-            answer = httpx.post(service.url + path, json=body, headers={"Authorization": wrong.encode()})
+            answer = httpx.post(
+                service.url + path, json=body, headers={"Authorization": wrong.encode()}, timeout=SECONDS
+            )
             assert (answer.status_code, "Bearer KEY" in message_of(answer)) == (401, True)
     refused = service.post("/rerank", body)
     assert refused.headers["WWW-Authenticate"] == "Bearer"
@@ -116,18 +139,18 @@ def test_other_machines_need_a_key() -> None:
 
     for host in ("0.0.0.0", "::", "192.168.1.2", "example.org"):
         with pytest.raises(InvalidValueError, match="api_keys"):
-            ServiceSettings.read(host=host)
-        assert ServiceSettings.read(host=host, api_keys="a,b").host == host
+            ServiceSettings.from_env({}, host=host)
+        assert ServiceSettings.from_env({}, host=host, api_keys="a,b").host == host
     for host in ("127.0.0.1", "::1", "localhost"):
-        assert ServiceSettings.read(host=host).api_keys == ()
+        assert ServiceSettings.from_env({}, host=host).api_keys == ()
 
 
 def test_settings_do_not_show_keys() -> None:
     from rerank_plugins.errors import InvalidValueError
 
-    assert SECRET not in repr(ServiceSettings.read(api_keys=SECRET))
+    assert SECRET not in repr(ServiceSettings.from_env({}, api_keys=SECRET))
     with pytest.raises(InvalidValueError) as caught:
-        ServiceSettings.read(api_keys=f"{SECRET} with spaces", port=-1)
+        ServiceSettings.from_env({}, api_keys=f"{SECRET} with spaces", port=-1)
     assert SECRET not in str(caught.value)
     assert "port" in str(caught.value)
 
@@ -135,8 +158,11 @@ def test_settings_do_not_show_keys() -> None:
 def test_pages_of_other_origins_come_in_only_where_they_are_named(start: Start) -> None:
     asked = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
     closed, opened = start(), start(cors_origins="https://example.org")
-    assert "access-control-allow-origin" not in httpx.options(closed.url + "/rerank", headers=asked).headers
-    answer = httpx.options(opened.url + "/rerank", headers=asked)
+    assert (
+        "access-control-allow-origin"
+        not in httpx.options(closed.url + "/rerank", headers=asked, timeout=SECONDS).headers
+    )
+    answer = httpx.options(opened.url + "/rerank", headers=asked, timeout=SECONDS)
     assert answer.headers["access-control-allow-origin"] == "https://example.org"
 
 
@@ -157,22 +183,26 @@ def test_unknown_places_and_methods(service: Service) -> None:
 @pytest.mark.parametrize(
     ("content", "status", "words"),
     [
-        (b"{", 400, "not JSON: Expecting property name"),
-        (b"\xff\xff", 400, "no UTF-8"),
-        (b'{"query": "  ", "documents": ["a"]}', 422, "query: it is blank"),
+        (b"{", 400, "not valid JSON: Expecting property name"),
+        (b"\xff\xff", 400, "not valid UTF-8"),
+        (b'{"query": ' + b"[" * 20_000, 400, "nested too deeply"),
+        (b'{"top_n": ' + b"9" * 5000 + b"}", 400, "too many digits"),
+        (b'{"query": "  ", "documents": ["a"]}', 422, "query: the query is blank"),
         (b'{"query": "who", "documents": ["a", {"text": 3}]}', 422, "documents.1.text: Input should be a valid string"),
         (b'{"query": "who", "documents": ["a", 3]}', 422, "documents.1: Input should be a valid string"),
         (b'{"query": "who", "documents": ["a"], "top_n": 0}', 422, "top_n: Input should be greater than or equal to 1"),
     ],
 )
 def test_errors_say_what_was_wrong(service: Service, content: bytes, status: int, words: str) -> None:
-    answer = httpx.post(service.url + "/v2/rerank", content=content, headers={"Content-Type": "application/json"})
+    answer = httpx.post(
+        service.url + "/v2/rerank", content=content, headers={"Content-Type": "application/json"}, timeout=SECONDS
+    )
     assert (answer.status_code, words in message_of(answer)) == (status, True), answer.text
 
 
 def test_a_body_that_is_not_declared_as_json(service: Service) -> None:
     for path in PATHS:
-        answer = httpx.post(service.url + path, content=b'{"query": "who", "documents": ["a"]}')
+        answer = httpx.post(service.url + path, content=b'{"query": "who", "documents": ["a"]}', timeout=SECONDS)
         assert (answer.status_code, "Content-Type: application/json" in message_of(answer)) == (400, True)
 
 

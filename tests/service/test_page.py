@@ -9,11 +9,15 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from rerank_plugins import RerankConfig
-from rerank_plugins.service.settings import ServiceSettings
+from rerank_plugins.options.service import ServiceSettings
 from tests.service.conftest import Service, Start, running
+from tests.waiting import SECONDS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium on the path")
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium on the path")]
+
+
+expect.set_options(timeout=1000 * SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +32,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """A page that fails the test where it writes an error to its console, or asks another host for anything."""
     context = browser.new_context(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
+    context.set_default_timeout(1000 * SECONDS)
     opened = context.new_page()
     complaints: list[str] = []
     opened.on("pageerror", lambda error: complaints.append(str(error)))
@@ -85,18 +90,18 @@ def test_an_error_is_shown(page: Page, start: Start) -> None:
     page.goto(start(max_characters=50).url)
     page.get_by_label("Passages").fill("x" * 60)
     page.get_by_role("button", name="Rerank").click()
-    expect(page.get_by_role("alert")).to_contain_text("over the limit of 50")
+    expect(page.get_by_role("alert")).to_contain_text("exceeds the limit of 50")
 
 
 def test_a_key_is_asked_for(page: Page, start: Start) -> None:
     page.goto(start(api_keys="sesame").url)
     page.get_by_role("button", name="Rerank").click()
-    expect(page.get_by_role("alert")).to_contain_text("wants a key")
+    expect(page.get_by_role("alert")).to_contain_text("Missing or invalid API key")
     page.get_by_text("API key", exact=True).click()
     page.get_by_label("Key only").fill("sesame")
     page.get_by_role("button", name="Rerank").click()
     expect(page.locator(".result")).to_have_count(4)
-    page.get_by_text("The same with curl").click()
+    page.get_by_text("The same request with curl").click()
     expect(page.locator("#curl")).to_contain_text("$RERANK_API_KEY")
     expect(page.locator("#curl")).not_to_contain_text("sesame")
 
@@ -108,7 +113,7 @@ def test_texts_are_texts(page: Page, service: Service) -> None:
     expect(page.locator(".result")).to_have_count(2)
     expect(page.locator("#results")).to_contain_text("<b>bold</b>")
     assert page.locator("#results img, #results b").count() == 0
-    page.get_by_text("The same with curl").click()
+    page.get_by_text("The same request with curl").click()
     expect(page.locator("#curl")).to_contain_text("it'\\''s")
 
 

@@ -1,5 +1,7 @@
 """Templates are read off the tokenizer, and pairs are what the tokenizer itself would make of them."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from tokenizers import Tokenizer
 
 from rerank_plugins.backends.layout import lay_out
 from rerank_plugins.models.source import EMBEDDED_FOLDER
-from rerank_plugins.text.pairs import PairEncoder
+from rerank_plugins.text.pairs import EncodedPair, PairEncoder
 from rerank_plugins.text.template import read_template
 from rerank_plugins.text.tokenizer import TextTokenizer
 from tests.texts import DOCUMENTS, QUERY
@@ -82,3 +84,50 @@ def test_a_text_is_tokenized_once_however_often_it_occurs() -> None:
     encoder = PairEncoder(tokenizer, read_template(tokenizer, "template"), max_length=64, max_positions=None)
     encoder.encode([("who", "bread"), ("who", "hamlet"), ("what", "bread")])
     assert sorted(asked) == ["bread", "hamlet", "what", "who"]
+
+
+def windows(document: str, max_length: int, *, max_windows: int = 1000) -> list[EncodedPair]:
+    tokenizer = TextTokenizer(word_piece())
+    template = read_template(tokenizer, "template")
+    encoder = PairEncoder(tokenizer, template, max_length=max_length, max_positions=512, max_windows=max_windows)
+    encoded = encoder.encode([("a", "b"), (QUERY, document)])
+    assert encoded.owners == [0, *([1] * (len(encoded.pairs) - 1))]
+    return encoded.pairs[1:]
+
+
+@given(words=st.integers(1, 300), max_length=st.integers(16, 80))
+def test_windows_cover_the_document_and_are_full(words: int, max_length: int) -> None:
+    document = ("hamlet " * words).strip()
+    pairs = windows(document, max_length)
+    if words <= max_length - 3 - 3:  # 3 special tokens and 3 of the query
+        assert [pair.span for pair in pairs] == [None]
+        return
+    assert {pair.length for pair in pairs} == {max_length}
+    assert not any(pair.document_truncated for pair in pairs)
+    spans = [pair.span or (0, 0) for pair in pairs]
+    assert (spans[0][0], spans[-1][1]) == (0, len(document))
+    for (_, end), (start, _) in pairwise(spans):
+        assert start < end  # The next one begins before this one ends.
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_no_more_windows_than_are_allowed(most: int) -> None:
+    document = ("hamlet " * 200).strip()
+    pairs = windows(document, 32, max_windows=most)
+    assert len(pairs) == most
+    assert [pair.span for pair in pairs] == [pair.span for pair in windows(document, 32)[:most]]
+    assert all(pair.document_truncated for pair in pairs)
+
+
+def test_control_tokens_keep_their_place_in_windows() -> None:
+    document = "bread [SEP] " * 30 + "hamlet"
+    pairs = windows(document, 24)
+    assert document[slice(*(pairs[-1].span or ()))].endswith("hamlet")
+    assert max(pair.span[1] for pair in pairs if pair.span) == len(document)
+
+
+def test_a_pair_that_just_fits_is_not_truncated() -> None:
+    tokenizer = TextTokenizer(word_piece())
+    encoder = PairEncoder(tokenizer, read_template(tokenizer, "template"), max_length=32, max_positions=None)
+    fits, does_not = encoder.encode([(QUERY, "hamlet " * 26), (QUERY, "hamlet " * 27)]).pairs
+    assert [fits.document_truncated, does_not.document_truncated] == [False, True]

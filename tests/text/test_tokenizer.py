@@ -135,6 +135,6 @@ class TestLongTexts:
         assert few.ids[:100] == whole.ids[:100]
         assert (len(few.ids) > 100) == (len(whole.ids) > 100)
 
-    def test_megabytes_take_no_longer_than_pages(self) -> None:
+    def test_of_megabytes_only_the_first_pages_are_tokenized(self) -> None:
         shared = TextTokenizer(word_piece())
         assert len(shared.encode(["hamlet " * 10**6], enough=512)[0].ids) < 2000

@@ -12,6 +12,8 @@ from rerank_plugins.text.tokenizer import load_tokenizer
 from training.development import SETS, DevelopmentSet, measure, read_development_sets, tokenized
 from training.model import VOCABULARY, GatedCrossEncoder
 
+pytestmark = pytest.mark.slow
+
 PASSAGES = {"oven": "Bread is baked in a hot oven.", "moon": "The moon goes round the earth. " * 20}
 QUESTIONS = {"bread": "where is bread baked", "earth": "what goes round the earth"}
 ANSWERS = {"bread": "oven", "earth": "moon"}

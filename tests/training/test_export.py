@@ -12,6 +12,8 @@ from tests.training.test_model import DOCUMENTS, QUESTION, tensors_of
 from training.export import INPUTS, STATES, export_fp32, export_int8, split
 from training.model import VOCABULARY, GatedCrossEncoder
 
+pytestmark = pytest.mark.slow
+
 PAIRS = [(QUESTION, document) for document in DOCUMENTS]
 
 

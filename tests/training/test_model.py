@@ -13,6 +13,8 @@ from rerank_plugins.text.tokenizer import load_tokenizer
 from training.batches import Pairs, Tensors, Texts
 from training.model import VOCABULARY, GatedCrossEncoder
 
+pytestmark = pytest.mark.slow
+
 QUESTION = "how does photosynthesis work in plants"
 DOCUMENTS = [
     "Plants have green leaves due to chlorophyll pigment.",

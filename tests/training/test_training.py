@@ -16,6 +16,8 @@ from training.settings import StageSettings
 from training.targets import log_idf, targets
 from training.train import Progress, Run
 
+pytestmark = pytest.mark.slow
+
 STAGE = StageSettings(
     lists=16,
     layers=1,

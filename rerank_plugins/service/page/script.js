@@ -1,8 +1,8 @@
-// Ask the service that serves this page, and let the passages move from their old places to their new ones.
+// Sends requests to the service that serves this page, and animates the passages to their new positions.
 
 const EXAMPLES = [
   {
-    name: "Photosynthesis, and what only shares its words",
+    name: "Photosynthesis, not just shared words",
     query: "How does photosynthesis work in plants?",
     passages: [
       "Plants have green leaves due to chlorophyll pigment.",
@@ -55,9 +55,9 @@ at("copy").addEventListener("click", async () => {
     await navigator.clipboard.writeText(at("curl").textContent);
     at("status").textContent = "Copied.";
   } catch {
-    // Browsers lend the clipboard to https and this machine alone.
+    // Browsers allow clipboard access only over HTTPS and on localhost.
     getSelection().selectAllChildren(at("curl"));
-    at("status").textContent = "Selected: copy it with the keyboard.";
+    at("status").textContent = "Selected. Press Ctrl+C or ⌘C to copy.";
   }
 });
 show(EXAMPLES[0]);
@@ -67,7 +67,7 @@ function show(example) {
   at("passages").value = example.passages.join("\n");
 }
 
-// Passages of several lines have empty lines between them; else each line is one.
+// With blank lines in it, the text is split there; otherwise each line is a passage.
 function passages() {
   const text = at("passages").value.trim();
   const parts = /\n\s*\n/.test(text) ? text.split(/\n\s*\n/) : text.split("\n");
@@ -80,18 +80,18 @@ async function rerank() {
   if (at("key").value) headers.Authorization = `Bearer ${at("key").value}`;
   at("submit").disabled = true;
   at("error").hidden = true;
-  at("status").textContent = "Ranking …";
+  at("status").textContent = "Reranking…";
   try {
     const started = performance.now();
     const response = await fetch("rerank", { method: "POST", headers, body: JSON.stringify(body) });
-    // A proxy in between may answer in HTML.
+    // A proxy in front of the service may answer with HTML.
     const answer = await response.json().catch(() => ({}));
-    if (!response.ok) throw new Error(answer.error ?? `The service answered with status ${response.status}.`);
+    if (!response.ok) throw new Error(answer.error ?? `The service returned status ${response.status}.`);
     draw(answer, performance.now() - started);
   } catch (error) {
     at("error").textContent = error.message;
     at("error").hidden = false;
-    at("status").textContent = "Not ranked.";
+    at("status").textContent = "The request failed.";
   } finally {
     at("submit").disabled = false;
   }
@@ -106,11 +106,11 @@ function draw({ results, report }, milliseconds) {
   const from = items.map((each) => before.get(each.dataset.text) ?? each.getBoundingClientRect().top);
   list.replaceChildren(...items);
   if (!matchMedia("(prefers-reduced-motion: reduce)").matches) items.forEach((each, place) => slide(each, from[place]));
-  const cut = report.truncated ? `, ${report.truncated} cut` : "";
+  const truncated = report.truncated ? `, ${report.truncated} truncated` : "";
   const top = results[0];
   at("status").textContent =
     `${results.length} passages in ${milliseconds.toFixed(0)} ms (${(report.forward_seconds * 1000).toFixed(0)} ms in ` +
-    `the model, ${report.tokens} tokens${cut}). First: passage ${top.index + 1}, score ${top.relevance_score.toFixed(3)}.`;
+    `the model, ${report.tokens} tokens${truncated}). First: passage ${top.index + 1}, score ${top.relevance_score.toFixed(3)}.`;
 }
 
 function item({ document: text, index, relevance_score: score, truncated, span }, place) {
@@ -119,13 +119,13 @@ function item({ document: text, index, relevance_score: score, truncated, span }
   element.dataset.text = text;
   const line = make("div", "line");
   const moved = index - place;
-  const move = moved > 0 ? `up ${moved}` : moved < 0 ? `down ${-moved}` : "stays";
+  const move = moved > 0 ? `up ${moved}` : moved < 0 ? `down ${-moved}` : "unchanged";
   line.append(
     make("span", "rank", String(place + 1)),
     make("span", "quiet", `was ${index + 1}`),
     make("span", moved > 0 ? "up" : moved < 0 ? "down" : "quiet", (moved > 0 ? "▲ " : moved < 0 ? "▼ " : "") + move),
   );
-  if (truncated) line.append(make("span", "cut", "cut: only its beginning was read"));
+  if (truncated) line.append(make("span", "truncated", "truncated: only the beginning was read"));
   line.append(make("span", "score", score.toFixed(3)));
   const bar = make("div", "bar");
   const filled = make("span", "");
@@ -136,7 +136,7 @@ function item({ document: text, index, relevance_score: score, truncated, span }
   return element;
 }
 
-// The characters of a span are counted as Python counts them: by code points.
+// Spans count characters as Python does: in code points, not UTF-16 units.
 function words(text, span) {
   const element = make("p", "text");
   if (!span) {
