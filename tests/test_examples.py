@@ -220,7 +220,7 @@ def test_the_window_finds_out_what_is_wrong(run: Run, caplog: pytest.LogCaptureF
     assert re.search(r"\d+% of documents are truncated at 64 tokens", bad)
     assert re.search(r"The score threshold drops all documents in \d+% of calls", bad)
     assert [record.getMessage().partition(" in ")[0] for record in caplog.records if "reports" in record.name] == [
-        "embedded kept 5 of 10"
+        "embedded kept 5 of 10 documents"
     ]
 
 
