@@ -21,12 +21,12 @@ class Device(StrEnum):
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="A folder with train/pairs_en.jsonl.gz and the collections of eval/.")],
-    work: Annotated[Path, typer.Option(help="Where results and checkpoints are kept.")] = _WORK,
-    settings: Annotated[Path, typer.Option(help="Everything that decides the weights.")] = FILE,
-    device: Annotated[Device, typer.Option(help="Where it runs.")] = Device.CPU,
+    data: Annotated[Path, typer.Option(help="Folder with train/pairs_en.jsonl.gz and the collections in eval/.")],
+    work: Annotated[Path, typer.Option(help="Folder for results and checkpoints.")] = _WORK,
+    settings: Annotated[Path, typer.Option(help="TOML file with all training settings.")] = FILE,
+    device: Annotated[Device, typer.Option(help="Device to train on.")] = Device.CPU,
 ) -> None:
-    """Make the embedded model, going on from wherever an earlier run stopped."""
+    """Train the embedded model, resuming where an earlier run stopped."""
     recipe = Recipe(read_settings(settings), data, work, device=device.value)
     model = recipe.calibrated(recipe.train())
     recipe.report("result", model)

@@ -1,4 +1,4 @@
-"""Put pairs of token ids into batches of like lengths, on the device that reads them."""
+"""Build batches of pairs of similar length, on the device that runs the model."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,14 +15,14 @@ Rows = NDArray[np.int64]
 Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
 # Special tokens of a pair: two of each text.
 SPECIALS = 4
-# Tokens that one forward pass takes at once when nothing is learnt.
+# Tokens per forward pass at inference.
 _BUDGET = {"cpu": 8192, "cuda": 131_072}
-# The fused attention of a GPU wants rows of a multiple of this many tokens.
+# Fused attention on a GPU needs rows whose length is a multiple of this.
 _MULTIPLE = 8
 
 
 class Texts:
-    """Token ids of many texts, one after another on a device, so that a batch is put together there.
+    """Token ids of many texts, concatenated on a device, where batches are built from them.
 
     Args:
         rows: Token ids of each text, without special tokens.
@@ -37,7 +37,7 @@ class Texts:
         self._starts = self._lengths.cumsum(0) - self._lengths
 
     def at(self, rows: Tensor, place: Tensor) -> Tensor:
-        """Token ids at places of texts: 0 is [CLS], 1 the first token; [SEP] follows the last, 0 is after it."""
+        """Return token ids by position: 0 is [CLS], 1 the first token; after the last come [SEP] and zeros."""
         length, start = self._lengths[rows][:, None], self._starts[rows][:, None]
         ids = self._ids[(start + place - 1).clamp(0, len(self._ids) - 1)]
         ids = torch.where(place == 0, CLS, torch.where(place == length + 1, SEP, ids))
@@ -45,7 +45,7 @@ class Texts:
 
 
 class Pairs:
-    """Questions and documents that any pair of is put together on the device.
+    """Questions and documents on a device, from which batches of any pairs can be built.
 
     Args:
         queries: The questions.
@@ -56,12 +56,12 @@ class Pairs:
         self.queries, self.documents, self.device = queries, documents, queries.device
 
     def batches(self, queries: Rows, documents: Rows, *, budget: int) -> Iterator[tuple[Rows, Tensors]]:
-        """Yield the places of pairs of like length, and their tensors.
+        """Yield batches of pairs of similar length: the indices of the pairs, and their tensors.
 
         Args:
-            queries: The question of each pair, by its row.
-            documents: The document of each pair.
-            budget: Tokens in a batch at most, padding included.
+            queries: The row of each pair's question.
+            documents: The row of each pair's document.
+            budget: Maximum number of tokens per batch, including padding.
         """
         lengths = self.queries.lengths[queries] + self.documents.lengths[documents] + SPECIALS
         order, start = np.argsort(-lengths, kind="stable"), 0
@@ -72,7 +72,7 @@ class Pairs:
             start += len(places)
 
     def tensors(self, queries: Rows, documents: Rows, longest: int) -> Tensors:
-        """Put pairs together: [CLS] query [SEP] [CLS] document [SEP]; each text has positions of its own."""
+        """Build the inputs [CLS] query [SEP] [CLS] document [SEP]; positions restart in the second text."""
         query, document = (torch.from_numpy(rows).to(self.device) for rows in (queries, documents))
         first = torch.from_numpy(self.queries.lengths[queries] + 2).to(self.device)[:, None]
         second = torch.from_numpy(self.documents.lengths[documents] + 2).to(self.device)[:, None]
@@ -86,7 +86,7 @@ class Pairs:
 
 @torch.inference_mode()
 def logits_of(model: nn.Module, pairs: Pairs, queries: Rows, documents: Rows) -> NDArray[np.float32]:
-    """Score pairs without learning from them, in their order."""
+    """Score pairs in inference mode; return the logits in the order of the pairs."""
     logits = np.empty(len(queries), dtype=np.float32)
     for places, tensors in pairs.batches(queries, documents, budget=_BUDGET[pairs.device]):
         logits[places] = model(*tensors).float().cpu().numpy()

@@ -1,4 +1,4 @@
-"""Fit scale and offset so that the sigmoid of a logit is about the probability that the document answers."""
+"""Fit a scale and an offset that turn the sigmoid of a logit into an estimated probability of relevance."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ Floats = NDArray[np.float64]
 
 
 def fit_platt(logits: Floats, answers: NDArray[np.bool_]) -> tuple[float, float]:
-    """Fit a and b so that sigmoid(a * logit + b) is the probability of an answer (Platt, 1999).
+    """Fit a and b to make sigmoid(a * logit + b) the probability that a document answers (Platt, 1999).
 
     Args:
-        logits: One a pair, of shape (pairs,).
-        answers: Whether each document answers.
+        logits: One per pair, of shape (pairs,).
+        answers: Whether each document answers its question.
 
     Returns:
         a and b.
@@ -23,7 +23,7 @@ def fit_platt(logits: Floats, answers: NDArray[np.bool_]) -> tuple[float, float]
         >>> fit_platt(np.array([-2.0, 2.0]), np.array([False, True]))[1]
         0.0
     """
-    # Platt's targets, short of 0 and 1, keep a separable sample from an infinite scale.
+    # Platt's targets are not quite 0 and 1: on a separable sample the scale would otherwise be infinite.
     yes, no = answers.sum(), (~answers).sum()
     wanted = np.where(answers, (yes + 1) / (yes + 2), 1 / (no + 2))
 
@@ -36,7 +36,7 @@ def fit_platt(logits: Floats, answers: NDArray[np.bool_]) -> tuple[float, float]
 
 
 def reliability(probabilities: Floats, answers: NDArray[np.bool_], bins: int = 10) -> list[tuple[float, float, int]]:
-    """Return mean probability, share of answers and number of pairs in each bin that holds any."""
+    """Return the mean probability, share of answers and number of pairs of each bin that is not empty."""
     places = np.minimum((probabilities * bins).astype(int), bins - 1)
     return [
         (float(probabilities[inside].mean()), float(answers[inside].mean()), int(inside.sum()))
@@ -46,6 +46,6 @@ def reliability(probabilities: Floats, answers: NDArray[np.bool_], bins: int = 1
 
 
 def calibration_error(rows: Sequence[tuple[float, float, int]]) -> float:
-    """Expected calibration error: the mean distance in the bins, by their sizes (Naeini et al., AAAI 2015)."""
+    """Return the expected calibration error: the mean gap per bin, weighted by bin size (Naeini et al., AAAI 2015)."""
     total = sum(count for *_, count in rows)
     return sum(abs(mean - share) * count for mean, share, count in rows) / total

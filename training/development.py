@@ -1,4 +1,4 @@
-"""Measure a model on the development sets while it is in training."""
+"""Evaluate a model on the development sets during training."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from rerank_plugins.text.tokenizer import TextTokenizer
 from training.batches import SPECIALS, Ids, Pairs, Rows, Texts, logits_of
 from training.model import GatedCrossEncoder
 
-# What the model is chosen by, and whether its lists come with it or from FAISS.
+# The sets used for model selection, and whether their candidate lists come from a file or from FAISS.
 SETS: Mapping[str, str] = {
     "trec_dl21": "file",
     "noveleval": "faiss",
@@ -30,24 +30,24 @@ _WHOLE = 60
 
 @dataclass(frozen=True, slots=True)
 class DevelopmentSet:
-    """Judged questions with the lists that a first stage hands over."""
+    """Judged questions with the candidate lists of a first stage."""
 
     dataset: Dataset
     before: Run
 
     def ndcg(self, run: Run) -> float:
-        """nDCG@10 of an order of the candidates."""
+        """Return nDCG@10 of a run."""
         return average(run, self.dataset.qrels, top_n=10)[str(MAIN)]
 
 
 def read_development_sets(folder: Path, runs: Path, *, questions: int, seed: int) -> list[DevelopmentSet]:
-    """Read the sets, and retrieve their lists where that has not been done yet.
+    """Read the sets, and retrieve their candidate lists if the file does not exist yet.
 
     Args:
-        folder: Where the collections are.
-        runs: Where the lists are kept.
-        questions: How many to draw from the large sets; what has no more than _WHOLE is taken whole.
-        seed: The draw.
+        folder: The folder with the collections.
+        runs: The file in which the lists are stored.
+        questions: Sample size for large sets; sets with at most _WHOLE questions are used in full.
+        seed: Random seed of the sample.
     """
     sampled = {}
     for name in SETS:
@@ -65,11 +65,11 @@ def read_development_sets(folder: Path, runs: Path, *, questions: int, seed: int
 
 
 def tokenized(chosen: DevelopmentSet, tokenizer: TextTokenizer, *, max_length: int, device: str) -> tuple[Pairs, Rows]:
-    """Put a set's texts on a device.
+    """Tokenize a set's texts and move them to a device.
 
     Returns:
-        The texts, and the question of each document: every pair has a document of its own, since how much of one fits
-        depends on the question beside it.
+        The texts, and the row of each document's question. Every pair has its own copy of the document, because how
+        much of it fits depends on the length of the question.
     """
     dataset = chosen.dataset
     queries: list[Ids] = []
@@ -86,14 +86,14 @@ def tokenized(chosen: DevelopmentSet, tokenizer: TextTokenizer, *, max_length: i
 def score(
     model: GatedCrossEncoder, chosen: DevelopmentSet, tokenizer: TextTokenizer, *, max_length: int, device: str
 ) -> dict[str, list[float]]:
-    """Score the candidates of every question, in the first stage's order."""
+    """Return the logits of each question's candidates, in the first stage's order."""
     pairs, queries = tokenized(chosen, tokenizer, max_length=max_length, device=device)
     logits = iter(logits_of(model, pairs, queries, np.arange(len(queries))).tolist())
     return {query_id: [next(logits) for _ in documents] for query_id, documents in chosen.before.items()}
 
 
 def ordered(before: Run, logits: Mapping[str, list[float]]) -> Run:
-    """Order the candidates by their logits, best first; equal ones stay as they were."""
+    """Sort the candidates by logit, best first; ties keep their order."""
     return {
         query_id: [documents[place] for place in np.argsort(-np.array(logits[query_id]), kind="stable")]
         for query_id, documents in before.items()

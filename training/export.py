@@ -1,4 +1,4 @@
-"""Write the trained model as ONNX, in int8, with the door that keeps a document's states open."""
+"""Export the trained model to ONNX and quantize it to int8, with the lower layers' states as a second output."""
 
 import warnings
 from pathlib import Path
@@ -11,15 +11,15 @@ from rerank_plugins.exporting.quantization import quantize, scale_rows
 from training.model import GatedCrossEncoder
 
 INPUTS = ("input_ids", "position_ids", "segment_ids", "attention_mask")
-# The states after the layers that read each text alone: `onnx.utils.extract_model` cuts the graph here.
+# The states after the layers that read each text separately: `onnx.utils.extract_model` splits the graph here.
 STATES = "states"
 _OPSET = 17
-# Nodes that stay in fp32, by how their names begin: small tables, and the scoring, where an error goes into the logit.
+# Name prefixes of nodes that stay in fp32: small tables, and the scoring, whose errors go straight into the logit.
 _SCORING = ("/position_embeddings", "/Gather", "/token_weight", "/head_")
 
 
 class _Export(torch.nn.Module):
-    """The whole model, with its inner seam as a second output, so that the seam has a name in the graph."""
+    """The whole model with the lower layers' states as a second output, which gives them a name in the graph."""
 
     def __init__(self, model: GatedCrossEncoder) -> None:
         super().__init__()
@@ -32,12 +32,12 @@ class _Export(torch.nn.Module):
 
 
 def export_fp32(model: GatedCrossEncoder, file: Path) -> None:
-    """Write the model in fp32; its outputs are `logits` (batch,) and `states` (batch, sequence, 384)."""
+    """Export the model in fp32. Its outputs are `logits` (batch,) and `states` (batch, sequence, 384)."""
     rows = torch.ones((2, 12), dtype=torch.long)
     segments = torch.tensor([[0] * 5 + [1] * 7] * 2)
     dynamic = {name: {0: "batch", 1: "sequence"} for name in (*INPUTS, STATES)} | {"logits": {0: "batch"}}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own
+        warnings.simplefilter("ignore")  # from the exporter
         torch.onnx.export(
             _Export(model).eval(),
             (rows, rows, segments, rows),
@@ -51,7 +51,7 @@ def export_fp32(model: GatedCrossEncoder, file: Path) -> None:
 
 
 def export_int8(source: Path, target: Path) -> None:
-    """Quantise what `export_fp32` wrote, activations by token; the scoring stays in fp32."""
+    """Quantize the output of `export_fp32`, with a scale for each token's activations; the scoring stays in fp32."""
     prepared = target.with_suffix(".prepared.onnx")
     try:
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
@@ -62,9 +62,9 @@ def export_int8(source: Path, target: Path) -> None:
 
 
 def split(source: Path, lower: Path, upper: Path) -> None:
-    """Cut a model at its seam: one graph from token ids to states, one from states to logits.
+    """Split a model in two: one graph from token ids to states, and one from states to logits.
 
-    A document's states in the first graph do not depend on the question, so that they can be kept.
+    A document's states in the first graph do not depend on the question, so they can be cached.
     """
     onnx.utils.extract_model(str(source), str(lower), list(INPUTS), [STATES])
     names = ["input_ids", "segment_ids", "attention_mask", STATES]

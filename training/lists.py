@@ -1,4 +1,4 @@
-"""Make candidate lists for training: the answer among what a first stage would hand over beside it."""
+"""Build candidate lists for training: the answer among candidates like those of a first stage."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ Ints = NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """Training lists, as token ids: all that training needs, in one file of a few MB.
+    """Training lists as token ids: everything that training needs, in one file of a few MB.
 
     Attributes:
         queries: Token ids of each question, without special tokens.
         documents: Token ids of each passage.
-        members: Documents of each list by place, of shape (lists, size); list i belongs to question i.
-        answers: Which members answer, of the same shape.
+        members: Rows of each list's documents, of shape (lists, size); list i belongs to question i.
+        answers: Whether each member is an answer, of the same shape.
         cosines: The bi-encoder's cosines, of the same shape.
         sources: The source of each question.
     """
@@ -42,7 +42,7 @@ class Lists:
     sources: NDArray[np.str_]
 
     def save(self, file: Path) -> None:
-        """Write the lists to a `.npz` file, at once or not at all."""
+        """Write the lists to a `.npz` file atomically."""
         part = file.with_name(f"{file.name}.part.npz")
         np.savez_compressed(
             part,
@@ -71,14 +71,14 @@ class Lists:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The questions that lists are made for, as text.
+    """The texts of the questions that lists are built for, and of the passages.
 
     Attributes:
-        questions: The questions, each once, in the order of the lists.
-        sources: The source of each.
-        passages: The pool that candidates come from.
-        answers: For each question the places of its answers in the pool.
-        rejected: For each question the places of passages that were judged not to answer it.
+        questions: Unique questions, in the order of the lists.
+        sources: The source of each question.
+        passages: The pool that candidates are drawn from.
+        answers: The pool indices of each question's answers.
+        rejected: The pool indices of the passages judged not to answer each question.
     """
 
     questions: list[str]
@@ -111,15 +111,15 @@ def choose(pairs: Sequence[Pair], settings: ListSettings) -> Chosen:
     )
 
 
-# Judged negatives taken for a question at most: they all come from one article.
+# Maximum number of judged negatives per question: they all come from one article.
 _REJECTED = 4
 
 
 def mine(chosen: Chosen, settings: ListSettings, tokenizer: TextTokenizer, encoder: BiEncoder) -> Lists:
-    """Fill a list for each question: its answer, near candidates of two first stages, middling and random ones.
+    """Build a list for each question: its answer, near candidates of two first stages, mid-ranked and random ones.
 
     Raises:
-        InvalidValueError: If the pool has fewer passages than a list, and the answers beside it, need.
+        InvalidValueError: If the pool has too few passages to fill a list without the question's other answers.
     """
     needed = settings.size - 1 + max(map(len, chosen.answers))
     if len(chosen.passages) < needed:
@@ -166,7 +166,7 @@ def _fill(
         taken.extend(drawn)
         excluded.update(drawn)
 
-    # What the bi-encoder already ranks below the answer teaches nothing: the nearest ones come first.
+    # Candidates that the bi-encoder already ranks below the answer teach nothing, so the nearest come first.
     take(chosen.rejected[row] + by_meaning[: settings.near_depth], settings.near)
     take(by_words[: settings.near_depth], settings.near)
     take(by_meaning[settings.near_depth :], settings.middle)

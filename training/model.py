@@ -1,4 +1,4 @@
-"""The embedded cross-encoder in PyTorch: two texts side by side, that look across in the upper layers."""
+"""The embedded cross-encoder in PyTorch: its lower layers read two texts separately, its upper layers jointly."""
 
 from copy import deepcopy
 from pathlib import Path
@@ -15,28 +15,28 @@ from rerank_plugins.errors import UnsupportedModelError
 HEADS, WIDTH, LAYERS, GATED = 12, 384, 6, 4
 VOCABULARY = 30_522
 CLS, SEP = 101, 102
-# A gate of this much is shut: exp(-10000) is 0 in every precision.
+# A gate with this value is closed: exp(-10000) is 0 in every precision.
 _SHUT = -1e4
-# Of BM25, as Lucene sets them (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009).
+# BM25's parameters, with Lucene's defaults (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009).
 _K1, _B = 1.2, 0.75
-# Pieces of an average passage, for BM25's length; the training passages have about a hundred.
+# BM25's average document length in word pieces; the training passages have about a hundred.
 _AVERAGE_LENGTH = 100.0
-# Brings the products of two unit vectors' parts to a spread of 1.
+# Scales the elementwise products of two unit vectors to a spread of 1.
 _SPREAD = WIDTH**0.5
 
 
 class GatedCrossEncoder(nn.Module):
-    """A bi-encoder that starts to look across: its lower layers read each text alone, its upper ones both.
+    """A bi-encoder turned cross-encoder: its lower layers read each text separately, its upper layers both.
 
-    In the upper layers a head sees the other text through a gate, a number added to those attention logits; there is
-    one a layer, direction and head. The logit is
+    In the upper layers a head sees the other text through a gate, a number added to those attention logits. There is
+    one gate per layer, direction and head. The logit is
 
         scale * cos(mean q, mean d)
         + sum over the query's pieces of weight * (late * best + middle * best_below + exact * found)
         + head(...)
 
-    where `best` is the best cosine among the document's pieces, after the last layer and (`best_below`) after the
-    last layer that does not look across, and `found` is BM25's saturated count of the piece in the document.
+    where `best` is the highest cosine among the document's pieces after the last layer, `best_below` is the same after
+    the last layer that reads texts separately, and `found` is BM25's saturated count of the piece in the document.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class GatedCrossEncoder(nn.Module):
             intermediate_size=4 * WIDTH,
         )
         bert = BertModel(config, add_pooling_layer=False)
-        # torch types every attribute of a module as one of two things; these are modules.
+        # torch types a module's attributes as Tensor or Module; these are modules.
         self.emb: Any = bert.embeddings
         self.layers: Any = bert.encoder.layer
         self.gate = nn.Parameter(torch.full((GATED, 2, HEADS), -2.0))  # [layer, (query sees, document sees), head]
@@ -57,7 +57,7 @@ class GatedCrossEncoder(nn.Module):
         self.late = nn.Parameter(torch.zeros(()))
         self.middle = nn.Parameter(torch.zeros(()))
         self.exact = nn.Parameter(torch.zeros(()))
-        self.rarity = nn.Parameter(torch.zeros(()))  # 0: every piece of a query counts alike; 1: by its idf
+        self.rarity = nn.Parameter(torch.zeros(()))  # 0: all pieces of a query weigh the same; 1: by idf
         self.log_idf: Tensor
         self.register_buffer("log_idf", torch.zeros(VOCABULARY))
         self.token_weight = nn.Linear(WIDTH, 1)
@@ -72,9 +72,9 @@ class GatedCrossEncoder(nn.Module):
 
         Args:
             input_ids: [CLS] query [SEP] [CLS] document [SEP], of shape (batch, sequence), int64.
-            position_ids: Each piece's place in its own text.
+            position_ids: Each piece's position in its own text.
             segment_ids: 0 in the query, 1 in the document.
-            attention_mask: 0 where a row is padded.
+            attention_mask: 0 for padding.
 
         Returns:
             Logits, of shape (batch,).
@@ -93,7 +93,7 @@ class GatedCrossEncoder(nn.Module):
         return states
 
     def compare(self, below: Tensor, input_ids: Tensor, segment_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Run the upper layers over the states of `read`, and score."""
+        """Run the upper layers on the states that `read` returned, and compute the logits."""
         states = below
         for layer, gate in zip(self.layers[LAYERS - GATED :], self.gate, strict=True):
             states = _layer(layer, states, gate, segment_ids, attention_mask)
@@ -105,7 +105,7 @@ class GatedCrossEncoder(nn.Module):
         best, best_below = _best(states, document), _best(below, document)
         found, length = _found(input_ids, document * words)
         importance = self.token_weight(states.float()).squeeze(-1) + self.rarity * self.log_idf[input_ids]
-        # A query without words (all of them control tokens) still has weights that sum to 1.
+        # Even if a query has only special tokens, its weights sum to 1.
         weight = torch.softmax(importance + (1.0 - query * words) * _SHUT, -1)
         late, middle, exact = (weight * best).sum(-1), (weight * best_below).sum(-1), (weight * found).sum(-1)
         lengths = torch.log1p(length), torch.log1p((query * words).sum(-1))
@@ -124,33 +124,33 @@ class GatedCrossEncoder(nn.Module):
         return copy.eval()
 
     def save(self, file: Path) -> None:
-        """Write the weights as safetensors, in fp16."""
+        """Save the weights as safetensors, in fp16."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
         halves = {name: each.half() if each.is_floating_point() else each for name, each in tensors.items()}
         save_file(halves, file)
 
     @classmethod
     def load(cls, file: Path) -> "GatedCrossEncoder":
-        """Read weights that `save` wrote, in fp32.
+        """Load weights that `save` wrote, in fp32.
 
         Raises:
-            UnsupportedModelError: If they are not those of this model.
+            UnsupportedModelError: If they are not weights of this model.
         """
         model = cls()
         tensors = {name: each.float() if each.is_floating_point() else each for name, each in load_file(file).items()}
         try:
             model.load_state_dict(tensors)
         except RuntimeError as error:
-            raise UnsupportedModelError(f"'{file}' does not hold the weights of this model: {error}") from None
+            raise UnsupportedModelError(f"'{file}' does not contain this model's weights: {error}") from None
         return model.eval()
 
     @classmethod
     def from_bi_encoder(cls, folder: Path, log_idf: Tensor) -> "GatedCrossEncoder":
-        """Start at a bi-encoder: all-MiniLM-L6-v2's weights, and a score made of its own cosines.
+        """Initialize from a bi-encoder, all-MiniLM-L6-v2, with a score made of its own cosines.
 
         Args:
             folder: The bi-encoder's folder.
-            log_idf: The logarithm of each piece's idf, of shape (vocabulary,).
+            log_idf: The logarithm of each word piece's idf, of shape (vocabulary,).
         """
         model = cls()
         bert = BertModel.from_pretrained(folder, add_pooling_layer=False, local_files_only=True, use_safetensors=True)
@@ -169,16 +169,16 @@ def _layer(layer: Any, states: Tensor, gate: Tensor, segments: Tensor, mask: Ten
         project(states).unflatten(-1, (HEADS, -1)).transpose(1, 2)
         for project in (attention.query, attention.key, attention.value)
     )
-    # Two more dimensions of queries and keys add the gate where a query and a document piece meet: the attention
-    # kernels know no bias that is learned, and this needs none.
+    # Two extra dimensions of queries and keys add the gate between query and document pieces. The fused attention
+    # kernels do not support a learned bias, and this way none is needed.
     first = (segments == 0).to(query.dtype)[:, None, :, None]
     second = 1 - first
     sees, seen = gate.to(query.dtype)[:, None, :, None, None]
     scaling = query.shape[-1] ** -0.5
     query = torch.cat([query * scaling, first * sees, second * seen], -1)
     key = torch.cat([key, second.expand(-1, HEADS, -1, -1), first.expand(-1, HEADS, -1, -1)], -1)
-    value = functional.pad(value, (0, 2))  # The fused kernels want all three of one width.
-    if query.is_cuda:  # and on a GPU a multiple of eight
+    value = functional.pad(value, (0, 2))  # The fused kernels need all three to have the same width,
+    if query.is_cuda:  # and on a GPU a multiple of eight.
         query, key, value = (functional.pad(each, (0, -each.shape[-1] % 8)) for each in (query, key, value))
     padding = ((1 - mask) * _SHUT).to(query.dtype)[:, None, None, :]
     context = functional.scaled_dot_product_attention(query, key, value, attn_mask=padding, scale=1.0)
@@ -196,14 +196,14 @@ def _mean(states: Tensor, mask: Tensor) -> Tensor:
 
 
 def _best(states: Tensor, document: Tensor) -> Tensor:
-    """For each piece the best cosine among the document's."""
+    """Return each piece's highest cosine among the document's pieces."""
     pieces = functional.normalize(states, dim=-1)
     cosines = pieces @ pieces.transpose(1, 2)
     return cosines.float().masked_fill(document[:, None, :] == 0, -1.0).amax(-1)
 
 
 def _found(input_ids: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
-    """BM25's saturated count of each piece among the document's words, and how many those are."""
+    """Return BM25's saturated count of each piece among the document's words, and the number of those words."""
     same = (input_ids[:, :, None] == input_ids[:, None, :]).float()
     count = (same * words[:, None, :]).sum(-1)
     length = words.sum(-1)

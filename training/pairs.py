@@ -1,4 +1,4 @@
-"""Read training pairs, and leave out what also stands in a collection that the model is judged on."""
+"""Read training pairs, and drop those that also appear in an evaluation collection."""
 
 import json
 import re
@@ -10,15 +10,15 @@ from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.evaluation.dataset import read_dataset
 from rerank_plugins.reading.files import read_lines
 
-# Two texts share a passage if they share this many words in a row: Brown et al., "Language Models are Few-Shot
-# Learners", 2020, appendix C, tell training text from test text by the same number.
+# Two texts overlap if they share this many consecutive words. Brown et al., "Language Models are Few-Shot Learners",
+# 2020, appendix C, use the same number to find test text in training text.
 _SHINGLE = 13
 _WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A question with the passage that answers it, and passages that were judged not to."""
+    """A question, the passage that answers it, and passages that were judged not to answer it."""
 
     source: str
     query: str
@@ -27,10 +27,10 @@ class Pair:
 
 
 def read_pairs(file: Path) -> list[Pair]:
-    """Read JSON objects with `source`, `query`, `positive` and `negatives`, one a line, plain or gzip.
+    """Read JSON objects with `source`, `query`, `positive` and `negatives`, one per line, plain or gzip.
 
     Raises:
-        InvalidValueError: If a line is no such object.
+        InvalidValueError: If a line is not such an object.
     """
     pairs = []
     for number, line in enumerate(read_lines(file), start=1):
@@ -39,13 +39,13 @@ def read_pairs(file: Path) -> list[Pair]:
             pairs.append(Pair(row["source"], row["query"], row["positive"], tuple(row["negatives"])))
         except (ValueError, KeyError, TypeError):
             raise InvalidValueError(
-                f"Line {number} of '{file}' is no object with source, query, positive and negatives."
+                f"Line {number} of '{file}' is not a JSON object with source, query, positive and negatives."
             ) from None
     return pairs
 
 
 class Judged:
-    """The questions and passages of the collections that the model is judged on.
+    """The questions and passages of the evaluation collections.
 
     Args:
         folders: The collections, in the BEIR layout.
@@ -64,15 +64,15 @@ class Judged:
                     self._shingles.update(_shingles(text))
 
     def has_question(self, text: str) -> bool:
-        """Whether a judged question has the same words."""
+        """Return whether a question of a collection has the same words."""
         return _normal(text) in self._questions
 
     def has_passage(self, text: str) -> bool:
-        """Whether a judged passage has the same words, or thirteen of them in a row."""
+        """Return whether a passage of a collection has the same words, or thirteen of them in a row."""
         return _normal(text) in self._passages or any(shingle in self._shingles for shingle in _shingles(text))
 
     def strip(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
-        """Yield the pairs whose question and answer are not judged ones, without negatives that are."""
+        """Yield the pairs whose question and answer are in no collection, without negatives that are in one."""
         verdicts: dict[str, bool] = {}
 
         def judged(text: str) -> bool:

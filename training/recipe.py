@@ -1,4 +1,4 @@
-"""The recipe from data to weights, step by step; a step whose result is there is not repeated."""
+"""The recipe from data to weights, step by step. A step whose output file exists is skipped."""
 
 import hashlib
 import json
@@ -27,10 +27,10 @@ from training.teacher import Teacher, fetch_teacher, score
 from training.train import Progress, Run, half_layers
 
 console = Console(highlight=False)
-# Lists that the untrained model scores between two saves.
+# Lists that the untrained model scores before the result is saved.
 _SAVED_EACH = 200
-# Questions of each development set that a run is watched by, and how often in a stage.
-_WATCHED, _LOOKS = 100, 2
+# Questions of each development set for the checks during training, and checks per stage.
+_CHECK_QUESTIONS, _CHECKS = 100, 2
 
 
 def _digest(settings: object) -> str:
@@ -38,25 +38,25 @@ def _digest(settings: object) -> str:
 
 
 def _save(file: Path, array: NDArray[np.float16]) -> None:
-    """Write an array, at once or not at all: a file that is there is taken as done."""
+    """Write an array atomically, because an existing file counts as a finished step."""
     part = file.with_suffix(".part.npy")
     np.save(part, array)
     part.replace(file)
 
 
 class Recipe:
-    """The steps, each of which leaves a file in the work folder.
+    """The training steps, each of which writes a file to the work folder.
 
     Args:
-        settings: What decides the weights.
-        data: A folder with `train/pairs_en.jsonl.gz` and the collections of `eval/`.
-        work: Where results and checkpoints are kept.
+        settings: All training settings.
+        data: A folder with `train/pairs_en.jsonl.gz` and the collections in `eval/`.
+        work: The folder for results and checkpoints.
         device: "cpu" or "cuda".
     """
 
     def __init__(self, settings: Settings, data: Path, work: Path, *, device: str) -> None:
         self._settings, self._data, self._device = settings, data, device
-        # Other settings for the lists make other lists: nothing of theirs may be taken for these.
+        # Each set of list settings has its own folder, so outputs for other lists are never reused.
         self._work = work / _digest(settings.lists)
         self._work.mkdir(parents=True, exist_ok=True)
         self.tokenizer: TextTokenizer = load_tokenizer(EMBEDDED_NAME, EMBEDDED_FOLDER)
@@ -69,7 +69,7 @@ class Recipe:
             pairs = read_pairs(self._data / "train" / "pairs_en.jsonl.gz")
             judged = Judged(sorted(folder for folder in (self._data / "eval").iterdir() if folder.is_dir()))
             kept = list(judged.strip(pairs))
-            console.print(f"{len(kept):,} of {len(pairs):,} pairs are in no collection that the model is judged on")
+            console.print(f"{len(kept):,} of {len(pairs):,} pairs do not appear in an evaluation collection")
             chosen = choose(kept, self._settings.lists)
             (self._work / "texts.json").write_text(json.dumps([chosen.questions, chosen.passages]), "utf-8")
             mine(chosen, self._settings.lists, self.tokenizer, BiEncoder()).save(file)
@@ -95,13 +95,13 @@ class Recipe:
                 for name, each in zip(("queries", "documents"), texts, strict=True)
             )
             _save(file, score(queries, documents, lists.members))
-            shutil.rmtree(states)  # gigabytes, and only needed for the scores
+            shutil.rmtree(states)  # gigabytes that only scoring needs
         scores: NDArray[np.float16] = np.load(file, allow_pickle=False)
         return scores
 
     @cached_property
     def start_logits(self) -> NDArray[np.float16]:
-        """The untrained model's logits, of shape (lists, size); NaN for the lists that no stage trains on."""
+        """The untrained model's logits, of shape (lists, size); NaN for lists that no stage trains on."""
         file = self._work / "start.npy"
         logits = np.load(file) if file.is_file() else np.full(self.lists.members.shape, np.nan, dtype=np.float16)
         wanted = self._trained_on[: sum(stage.lists for stage in self._settings.stages.values())]
@@ -113,7 +113,7 @@ class Recipe:
             rows = missing[begin : begin + _SAVED_EACH]
             logits[rows] = self._logits(model, rows)
             _save(file, logits)
-            console.print(f"the untrained model has scored {begin + len(rows):,} of {len(missing):,} lists")
+            console.print(f"untrained model: scored {begin + len(rows):,} of {len(missing):,} lists")
         return logits
 
     @cached_property
@@ -130,12 +130,12 @@ class Recipe:
     def development(self) -> list[DevelopmentSet]:
         """A sample of the development sets."""
         seed = self._settings.seed + 1
-        runs = self._work.parent / f"development-{_digest((_WATCHED, seed))}.json"
-        return read_development_sets(self._data / "eval", runs, questions=_WATCHED, seed=seed)
+        runs = self._work.parent / f"development-{_digest((_CHECK_QUESTIONS, seed))}.json"
+        return read_development_sets(self._data / "eval", runs, questions=_CHECK_QUESTIONS, seed=seed)
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:
-        """The lists in a random order: those to train on first, the held-out ones last."""
+        """The rows of the lists in random order: training lists first, held-out lists last."""
         return np.random.default_rng(self._settings.seed).permutation(len(self.lists.members))
 
     @property
@@ -168,7 +168,7 @@ class Recipe:
             if progress.step % 10 == 0:
                 recent = np.mean(losses[-100:])
                 console.print(f"{name} {progress.step}/{progress.steps}: loss {recent:.4f}, {progress.seconds:.0f} s")
-            if progress.step % max(1, progress.steps // _LOOKS) == 0:
+            if progress.step % max(1, progress.steps // _CHECKS) == 0:
                 self.report(f"{name} {progress.step}", run.averaged())
 
         console.print(f"{name}: {stage}, from step {run.step}")
@@ -177,13 +177,13 @@ class Recipe:
         return final
 
     def _logits(self, model: GatedCrossEncoder, rows: NDArray[np.int64]) -> Floats:
-        """A model's logits of some lists, of shape (lists, size)."""
+        """Return a model's logits for some lists, of shape (lists, size)."""
         documents = self.lists.members[rows].astype(np.int64)
         logits = logits_of(model, self.pairs, np.repeat(rows, documents.shape[1]), documents.ravel())
         return logits.reshape(documents.shape)
 
     def calibrated(self, model: GatedCrossEncoder) -> GatedCrossEncoder:
-        """Fold scale and offset into a model, fitted on the held-out lists."""
+        """Return the model with scale and offset, fitted on the held-out lists, folded into its weights."""
         held_out = self.rows[-self._settings.held_out :]
         logits = self._logits(model.to(self._device), held_out).ravel().astype(float)
         a, b = fit_platt(logits, self.lists.answers[held_out].ravel())
@@ -191,7 +191,7 @@ class Recipe:
         return model.scaled(a, b)
 
     def ship(self, model: GatedCrossEncoder, folder: Path = EMBEDDED_FOLDER) -> None:
-        """Write the model as int8 to the package, and as fp32 beside the checkpoints, to compare with."""
+        """Write the int8 model to the package, and the fp32 model to the work folder for comparison."""
         whole = self._work / "fp32"
         whole.mkdir(exist_ok=True)
         for name in ("config.json", "tokenizer.json"):

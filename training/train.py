@@ -1,4 +1,4 @@
-"""Train one stage: the upper layers, the gates and the scoring, on lists, with checkpoints."""
+"""Train one stage, the upper layers, the gates and the scoring, on candidate lists, with checkpoints."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -21,13 +21,13 @@ from training.targets import Floats
 _BUDGET = {"cpu": 8192, "cuda": 65_536}
 _WARM_UP = 0.05
 _CLIP = 1.0
-# How fast the matrices of the scoring learn beside its single numbers and the gates.
+# Learning rate of the scoring's matrices, relative to that of its scalars and the gates.
 _MATRIX_RATE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands, for whoever watches it."""
+    """The progress of a run, as passed to the callback."""
 
     step: int
     steps: int
@@ -36,21 +36,21 @@ class Progress:
 
 
 class Run:
-    """One stage of training, from a start to averaged weights.
+    """One training stage, from initial to averaged weights.
 
-    The forward and backward passes run on a copy in bfloat16 and the optimiser on the weights in float32, since
-    steps of 1e-5 are lost in bfloat16.
+    Forward and backward passes run on a bfloat16 copy. The optimizer updates the float32 weights, because updates of
+    1e-5 are lost in bfloat16.
 
     Args:
-        model: The start, in float32. It is trained in place.
-        stage: How long, how much of it, and how fast.
+        model: The initial model, in float32. It is trained in place.
+        stage: The stage's settings.
         pairs: The texts of the lists.
         members: The documents of each list, of shape (lists, size).
-        targets: What each list's scores should look like, of the same shape.
-        rows: The lists to train on, in their order; they begin anew where the stage wants more.
-        folder: Where the checkpoint is kept; a run that finds one there goes on from it.
+        targets: The target distribution of each list, of the same shape.
+        rows: The lists to train on, in order; repeated if the stage needs more.
+        folder: The folder of the checkpoint; training resumes from one that exists.
         device: "cpu" or "cuda".
-        checkpoint_seconds: How often a checkpoint is written.
+        checkpoint_seconds: Seconds between checkpoints.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Run:
             self._resume()
 
     def run(self, on_step: Callable[[Progress], object]) -> GatedCrossEncoder:
-        """Train to the end, and return the model with its averaged weights."""
+        """Train to the end and return the model with averaged weights."""
         self.model.train(mode=False)  # no dropout
         written = time.monotonic()
         while self.step < self.steps:
@@ -101,7 +101,7 @@ class Run:
         return self.averaged()
 
     def averaged(self) -> GatedCrossEncoder:
-        """The model with the weights averaged so far; the current ones where averaging has not begun."""
+        """Return the model with the weights averaged so far, or the current weights if averaging has not started."""
         model = deepcopy(self.model).cpu()
         if self._averaged:
             model.load_state_dict(self.average, strict=False)
@@ -119,7 +119,7 @@ class Run:
         back = torch.from_numpy(np.argsort(np.concatenate(order))).to(self._device)
         target = torch.from_numpy(self._targets[chosen]).to(self._device)
         loss = functional.cross_entropy(torch.cat(parts)[back].view(members.shape), target)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
+        loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
         self._update()
         return loss.item()
 
@@ -163,7 +163,7 @@ class Run:
 
 
 def half_layers(model: GatedCrossEncoder) -> GatedCrossEncoder:
-    """Copy a model with its layers in bfloat16; the gates and the scoring stay in float32."""
+    """Return a copy of a model with its layers in bfloat16; the gates and the scoring stay in float32."""
     copy = deepcopy(model)
     copy.emb.bfloat16()
     copy.layers.bfloat16()

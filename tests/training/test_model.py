@@ -103,5 +103,5 @@ def test_save_and_load_keep_the_scores(model: GatedCrossEncoder, tmp_path: Path)
 
 
 def test_load_refuses_other_weights(tmp_path: Path, minilm_folder: Path) -> None:
-    with pytest.raises(UnsupportedModelError, match="does not hold the weights of this model"):
+    with pytest.raises(UnsupportedModelError, match="does not contain this model's weights"):
         GatedCrossEncoder.load(minilm_folder / "model.safetensors")

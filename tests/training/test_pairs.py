@@ -1,4 +1,4 @@
-"""What the model is judged on never reaches its training."""
+"""Nothing from the evaluation collections gets into the training data."""
 
 import gzip
 import json
@@ -34,7 +34,7 @@ def test_read_pairs_reads_what_the_file_holds(tmp_path: Path) -> None:
 def test_read_pairs_names_the_line_that_is_none(tmp_path: Path, line: str) -> None:
     file = tmp_path / "pairs.jsonl"
     file.write_text(line)
-    with pytest.raises(InvalidValueError, match=r"Line 1 of .* is no object"):
+    with pytest.raises(InvalidValueError, match=r"Line 1 of .* is not a JSON object"):
         read_pairs(file)
 
 
