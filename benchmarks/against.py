@@ -1,4 +1,4 @@
-"""Compare this checkout with another one, such as a worktree of an older commit, in turns on the same machine.
+"""Compare this checkout with another one, such as a worktree of an older commit, alternating on the same machine.
 
 Run it with: .venv/bin/python benchmarks/against.py OTHER_CHECKOUT [--turns 5]
 """
@@ -23,7 +23,7 @@ CALLERS = 8
 
 
 def main() -> None:
-    """Measure both in turns, and print a table of medians and their ratio."""
+    """Measure both alternately and print a table of medians and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("other", type=Path)
     parser.add_argument("--turns", type=int, default=5)
@@ -48,7 +48,7 @@ def _shown(values: list[float]) -> str:
 
 
 def measure() -> None:
-    """Measure the checkout on the path, in this process."""
+    """Measure the checkout on PYTHONPATH, in this process."""
     start = time.perf_counter()
     from rerank_plugins import Reranker
 
@@ -65,7 +65,7 @@ def measure() -> None:
     with ThreadPoolExecutor(CALLERS) as threads:
         for _ in threads.map(lambda _: reranker.rank(QUERY, lists[10]), range(CALLERS * 5)):
             pass
-    found[f"{CALLERS} callers of 10, calls a second"] = CALLERS * 5 / (time.perf_counter() - start)
+    found[f"{CALLERS} callers of 10, calls per second"] = CALLERS * 5 / (time.perf_counter() - start)
     with Reranker(cache="memory") as cached:
         cached.rank(QUERY, lists[50])
         found["rank 50 from the cache, ms"] = _milliseconds(lambda: cached.rank(QUERY, lists[50]), 50)

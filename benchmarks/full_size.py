@@ -1,7 +1,7 @@
-"""A model of bge-reranker-v2-m3's size, with random weights: time and memory, and nothing else.
+"""Time and memory of a model of bge-reranker-v2-m3's size, with random weights.
 
-24 layers, 1,024 wide, 250,002 tokens (its config.json on the Hub). The token ids are MiniLM's word pieces. Each row
-runs in a process of its own. Run it with: .venv/bin/python benchmarks/full_size.py
+24 layers, 1,024 wide, 250,002 tokens (from its config.json on the Hub). The tokenizer is MiniLM's. Each row runs in its
+own process. Run it with: .venv/bin/python benchmarks/full_size.py
 """
 
 import statistics
@@ -25,7 +25,7 @@ DOCUMENTS, CHARACTERS, ROUNDS = 50, 640, 3
 
 
 def main() -> None:
-    """Make the folders, then time each in a process of its own."""
+    """Create the folders, then time each one in its own process."""
     torch_folder()
     for name in ("fp32", "int8"):
         if not (KEPT / name).exists():
@@ -37,14 +37,14 @@ def main() -> None:
 
 
 def _export(folder: Path) -> None:
-    """Export in a process of its own, which gives its memory back."""
+    """Export in a separate process, which frees its memory when it ends."""
     quantized = ["--quantize", "int8"] if folder.name == "int8" else []
     command = [sys.executable, "-m", "rerank_plugins", "export", str(KEPT / "torch"), str(folder), *quantized]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def time_one(name: str) -> None:
-    """Print the row of one folder."""
+    """Print the table row of one folder."""
     question = read_passages(DATA / "queries.jsonl.gz")[0].text
     texts = [passage.full_text for passage in read_passages(DATA / "corpus.jsonl.gz")]
     documents = sorted(texts, key=lambda text: abs(len(text) - CHARACTERS))[:DOCUMENTS]
@@ -61,7 +61,7 @@ def time_one(name: str) -> None:
 
 
 def torch_folder() -> Path:
-    """Return the folder with torch's weights, 2.3 GB, making it where it is missing."""
+    """Return the folder with the torch weights (2.3 GB), creating it if it does not exist."""
     folder = KEPT / "torch"
     if folder.exists():
         return folder

@@ -1,6 +1,6 @@
-"""A model of bge-reranker-v2-m3's size on a GPU, in half and in full precision, beside sentence-transformers.
+"""A model of bge-reranker-v2-m3's size on a GPU, in fp16 and fp32, compared with sentence-transformers.
 
-The weights are random, and `full_size.py`'s. Run it with: python benchmarks/gpu.py
+The weights are the random ones of `full_size.py`. Run it with: python benchmarks/gpu.py
 """
 
 import statistics
@@ -21,7 +21,7 @@ from rerank_plugins import Reranker
 from rerank_plugins.options import DtypeName
 from rerank_plugins.reading.passages import read_passages
 
-# Documents, and how many passages make one.
+# Number of documents, and passages per document.
 SIZES = [(10, 1), (50, 1), (200, 1), (50, 3)]
 ROUNDS = 9
 CALLERS, REQUESTS = 8, 80
@@ -31,9 +31,9 @@ Request = tuple[str, list[str]]
 
 
 def main() -> None:
-    """Load each, measure all of them in turns, and print a table."""
+    """Load all of them, measure them alternately, and print a table."""
     if not torch.cuda.is_available():
-        sys.exit("This benchmark needs a GPU, and torch finds none.")
+        sys.exit("This benchmark needs a GPU, but torch found none.")
     folder = torch_folder()
     makers: dict[str, Callable[[], Rank]] = {
         "rerank_plugins, fp16, its default": partial(_ours, folder, "fp16"),
@@ -41,21 +41,21 @@ def main() -> None:
         "sentence-transformers, fp16": partial(_peer, folder, torch.float16),
         "sentence-transformers, fp32, its default": partial(_peer, folder, torch.float32),
     }
-    # No two requests are alike, as in use: what is planned for the shapes of one helps no other.
+    # Every request is different, as in real use, so no request benefits from the batch shapes of another.
     lists = {_name(*size): _requests(*size, ROUNDS + 1) for size in SIZES}
     ranks, memory = {}, {}
     for name, make in makers.items():
-        others = torch.cuda.memory_allocated()
+        allocated_before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
         ranks[name] = make()
         for first, *_ in lists.values():
             ranks[name](*first)
-        memory[name] = (torch.cuda.max_memory_allocated() - others) / 1e6
+        memory[name] = (torch.cuda.max_memory_allocated() - allocated_before) / 1e6
     seconds = {size: _in_turns(ranks, requests[1:]) for size, requests in lists.items()}
     served = {name: REQUESTS / _serve(rank, _requests(*SIZES[1], REQUESTS)) for name, rank in ranks.items()}
-    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}; milliseconds, medians of {ROUNDS} in turns\n")
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}; milliseconds, median of {ROUNDS} rounds\n")
     print_table(
-        ["", *lists, f"{CALLERS} callers with {SIZES[1][0]}, requests a second", "peak memory, MB"],
+        ["", *lists, f"{CALLERS} callers with {SIZES[1][0]}, requests per second", "peak memory, MB"],
         [
             [
                 name,

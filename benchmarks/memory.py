@@ -1,4 +1,4 @@
-"""Whether an engine's memory stays flat: a million short pairs through one, with a two-layer model.
+"""Check that memory stays flat: a million short pairs through one engine with a two-layer model.
 
 Run it with: .venv/bin/python benchmarks/memory.py
 """
@@ -21,7 +21,7 @@ _SHOWN_AT = {10_000, 100_000, 250_000, 500_000, 750_000, 1_000_000}
 
 
 def main() -> None:
-    """Print the process's memory as the pairs go through."""
+    """Print the memory of the process after a growing number of pairs."""
     process, start = psutil.Process(), time.perf_counter()
     with TemporaryDirectory() as folder, Reranker(_two_layers(Path(folder))) as reranker:
         print("| pairs | resident MB | seconds |\n|---:|---:|---:|")

@@ -1,10 +1,10 @@
-"""Measure how far the embedded model's answers differ between processors.
+"""Measure how much the embedded model's scores differ between processors.
 
 onnxruntime picks its int8 kernels by the processor's instruction set, such as VNNI or AVX2. They round floats
-differently in the last bit. Now and then that moves an activation to the next of its 256 steps, and the logit with it.
+differently in the last bit. Occasionally that moves an activation to the next of its 256 steps, and the logit with it.
 
-Run `python benchmarks/processors.py` on a machine with Debian's qemu-user: this processor is compared to one that is
-emulated. It takes some minutes.
+Run `python benchmarks/processors.py` on a machine with Debian's qemu-user. It compares this processor with an emulated
+one and takes several minutes.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Time what a user waits for first: the import, the load, and the three stages of the demo.
+"""Time what a user waits for: the import, loading the model, and the three stages of the demo.
 
 Run it with: make bench
 """
@@ -39,13 +39,13 @@ def main() -> None:
             texts = [passages[candidate.index].full_text for candidate in candidates]
             results = reranker.rank(question, texts, top_n=TOP_N)
             marks.append(time.perf_counter())
-            if number == 0:  # The first question warms everything up.
+            if number == 0:  # The first question is a warm-up.
                 continue
             tokens.append(results.report.tokens / results.report.scored)
             stages = ("embed", f"retrieve {K} of {len(passages):,}", f"rerank {K}, keep {TOP_N}")
             for stage, start, end in zip(stages, marks, marks[1:], strict=False):
                 seconds.setdefault(stage, []).append(end - start)
-    print(f"{QUESTIONS} questions, {statistics.mean(tokens):.0f} tokens a pair, model {reranker.model}\n")
+    print(f"{QUESTIONS} questions, {statistics.mean(tokens):.0f} tokens per pair, model {reranker.model}\n")
     print("| stage | median | 95th percentile |\n|---|---|---|")
     for stage, values in seconds.items():
         print(f"| {stage} | {_milliseconds(statistics.median(values))} | {_milliseconds(_percentile(values, 0.95))} |")

@@ -1,4 +1,4 @@
-"""Measure the package's structure: sizes, and the way from a query to the scores and from a name to a model."""
+"""Measure the package's structure: sizes, and the modules between a query and its scores, and a name and its model."""
 
 import ast
 import sys
@@ -15,7 +15,7 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def main() -> None:
-    """Print all of it."""
+    """Print all measurements."""
     trees = {file: ast.parse(file.read_text(encoding="utf-8")) for file in sorted(PACKAGE.rglob("*.py"))}
     _print("classes with more than 7 fields or 20 methods", _large_classes(trees))
     _print("functions over 40 lines", _long_functions(trees))
@@ -42,7 +42,7 @@ def _large_classes(trees: dict[Path, ast.Module]) -> Iterator[str]:
 
 
 def _fields(node: ast.ClassDef, methods: list[ast.FunctionDef | ast.AsyncFunctionDef]) -> set[str]:
-    """Name what a class declares and what its methods assign to `self`."""
+    """Return the fields that a class declares or that its methods assign to `self`."""
     declared = {
         each.target.id for each in node.body if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
     }
@@ -65,11 +65,11 @@ def _long_functions(trees: dict[Path, ast.Module]) -> Iterator[str]:
                 docstring = ast.get_docstring(node, clean=False) or ""
                 lines = (node.end_lineno or 0) - node.lineno + 1 - docstring.count("\n") - bool(docstring)
                 if lines > MOST_LINES:
-                    yield f"{_name(file)} {node.name}: {lines} lines beside its docstring"
+                    yield f"{_name(file)} {node.name}: {lines} lines without its docstring"
 
 
 def _traced(work: Callable[[], object]) -> list[str]:
-    """Name the modules that some work enters, in order, each with the functions that are called in it."""
+    """Return the modules that a call enters, in order, each with the functions called in it."""
     entered: dict[str, list[str]] = {}
 
     def profile(frame: FrameType, event: str, _: object) -> None:

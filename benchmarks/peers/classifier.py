@@ -1,9 +1,9 @@
-"""Make the plain cross-encoder that every library can load: all-MiniLM-L6-v2 with a classification head.
+"""Train the plain cross-encoder that every library can load: all-MiniLM-L6-v2 with a classification head.
 
-It learns for some minutes what the embedded model says about questions that the benchmarks don't ask, whole lists at a
-time, so that it puts its documents in an order, all fifty of them, and the orders of two libraries can agree or differ.
-(Pair by pair it hardly learns in these minutes, and its order is noise.) Made once and kept; run it by itself with:
-python benchmarks/peers/classifier.py
+It is trained for a few minutes on the embedded model's scores, with questions that the benchmarks do not use. Training
+is listwise, which gives all fifty documents a meaningful order, so the orders of two libraries can be compared. (Trained
+pairwise, it hardly learns in these minutes and its order is noise.) The result is stored and reused. To train it
+separately: python benchmarks/peers/classifier.py
 """
 
 import json
@@ -26,17 +26,17 @@ from rerank_plugins.retrieval.embedding import BiEncoder, packaged_minilm
 DATA = Path(__file__).parents[2] / "examples" / "data" / "nq_open_gold"
 KEPT = user_cache_path("rerank-plugins") / "benchmarks"
 K = 50
-# Questions at the head of the set are asked by the benchmarks; these come after them.
+# The benchmarks use the first questions of the set, training the ones after them.
 ASKED, TRAINED_ON = 100, 700
-# Of FAISS's passages, and of the whole collection: a model that starts from nothing learns from the latter first.
+# Passages from FAISS and from the whole collection: an untrained head learns from the latter first.
 NEAR, ANY = 5, 3
 LISTS_PER_STEP = 4
-# Of the teacher's logits, whose first is some 6 above the others: all of a list is to count.
+# Softens the teacher's logits, whose highest is about 6 above the others, so that the whole list counts.
 TEMPERATURE = 2
-# Tokens of a pair in training, which is quicker than with all of them.
+# Tokens per pair in training; short pairs train faster.
 TRAINED_LENGTH = 128
 SEED = 0
-# FlashRank wants them in a file that transformers 5 no longer writes.
+# FlashRank needs these in a file that transformers 5 no longer writes.
 _SPECIAL_TOKENS = {f"{name}_token": f"[{name.upper()}]" for name in ("unk", "sep", "pad", "cls", "mask")}
 
 
@@ -45,9 +45,9 @@ class Classifier:
     """The same weights in three folders.
 
     Attributes:
-        torch: safetensors.
-        fp32: ONNX in fp32.
-        int8: ONNX with int8 weights.
+        torch: The folder with safetensors.
+        fp32: The folder with ONNX in fp32.
+        int8: The folder with ONNX in int8.
     """
 
     torch: Path
@@ -56,7 +56,7 @@ class Classifier:
 
 
 def classifier() -> Classifier:
-    """Return the folders, making what is missing."""
+    """Return the folders, creating any that do not exist."""
     folders = Classifier(*(KEPT / f"minilm-l6-{name}" for name in ("torch", "fp32", "int8")))
     if not folders.torch.exists():
         _train(folders.torch)
@@ -93,11 +93,11 @@ def _train(folder: Path) -> None:
     model.max_seq_length = MAX_LENGTH
     folder.parent.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(str(folder))
-    _let_read(folder)
+    _set_max_length(folder)
 
 
-def _let_read(folder: Path) -> None:
-    """Have the tokenizer's files say how long a pair may be, since some libraries do what these say."""
+def _set_max_length(folder: Path) -> None:
+    """Write the maximum length to the tokenizer's files, because some libraries read it from there."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_truncation(MAX_LENGTH)
     tokenizer.no_padding()
@@ -108,14 +108,14 @@ def _let_read(folder: Path) -> None:
 
 
 def _examples() -> Iterator[dict[str, object]]:
-    """Yield each question with some passages, and the embedded model's logits of them."""
+    """Yield each question with some passages and the embedded model's logits for them."""
     whole = read_dataset(DATA)
     chosen = dict(list(whole.queries.items())[ASKED : ASKED + TRAINED_ON])
     dataset = replace(whole, queries=chosen)
     draw, every = np.random.default_rng(SEED), list(dataset.passages)
     with Reranker() as teacher:
         for query, found in retrieve_with_faiss(dataset, K, BiEncoder()).items():
-            # The first is the likeliest to answer, and there is but one of it.
+            # Always include the top passage, the most likely answer.
             near, anywhere = draw.choice(found[1:], NEAR, replace=False), draw.choice(every, ANY, replace=False)
             passages = [dataset.passages[passage].full_text for passage in [found[0], *near, *anywhere]]
             results = teacher.rank(chosen[query], passages)

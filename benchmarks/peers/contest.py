@@ -1,15 +1,15 @@
-"""Who takes part: this library and its peers on the same weights, each as it comes and at its best."""
+"""The contestants: this library and its peers with the same weights, with default and with fastest settings."""
 
 from classifier import Classifier
 from team import OLDER, PEERS, Contestant
 
 INT8, FP32, TORCH = "rerank_plugins, exported int8", "rerank_plugins, exported fp32", "rerank_plugins, torch"
-# Whose order the others' are compared with: the original weights, one library everybody knows.
+# The reference order: the original weights in a widely known library.
 REFERENCE = "sentence-transformers"
 
 
 def ours(folders: Classifier) -> list[Contestant]:
-    """This library's three ways to run the weights."""
+    """Return this library's three ways to run the weights."""
     return [
         Contestant(INT8, "ours", folders.int8),
         Contestant(FP32, "ours", folders.fp32),
@@ -18,7 +18,7 @@ def ours(folders: Classifier) -> list[Contestant]:
 
 
 def defaults(folders: Classifier) -> list[Contestant]:
-    """The peers as their documentation shows them."""
+    """Return the peers, configured as in their documentation."""
     return [
         Contestant(REFERENCE, "sentence_transformers", folders.torch, environment=PEERS),
         Contestant("LangChain CrossEncoderReranker", "langchain", folders.torch, environment=PEERS),
@@ -33,7 +33,7 @@ def defaults(folders: Classifier) -> list[Contestant]:
 
 
 def best(folders: Classifier) -> list[Contestant]:
-    """The peers with what makes them faster on two cores, as far as they have settings for it."""
+    """Return the peers with their fastest settings on two cores, where they have any."""
     return [
         Contestant(REFERENCE, "sentence_transformers", folders.torch, {"batch_size": 8}, environment=PEERS),
         Contestant(

@@ -1,13 +1,13 @@
-"""Every way to rerank that is measured, each as a function from a question and documents to an order.
+"""All measured ways to rerank, each as a function from a question and documents to an order.
 
-Imported by `worker.py` in whichever environment a library is installed in, hence nothing is imported at the top.
+`worker.py` imports this in the environment of one library, so libraries are only imported inside functions.
 """
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-# Question and documents to the documents' places, best first; or a coroutine that does it.
+# From a question and documents to the documents' indices, best first; may be a coroutine function.
 Rank = Callable[[str, Sequence[str]], Any]
 MAX_LENGTH = 512
 
@@ -76,7 +76,7 @@ def sentence_transformers(folder: Path, *, batch_size: int = 32, **options: obje
 
 
 def flashrank(folder: Path) -> Rank:
-    """FlashRank, whose table of models gets one more line for the local folder."""
+    """FlashRank, with the local folder added to its table of models."""
     from flashrank import Ranker, RerankRequest
     from flashrank.Ranker import model_file_map
 

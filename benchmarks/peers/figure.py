@@ -1,4 +1,4 @@
-"""Draw who took how long."""
+"""Draw bar charts of times."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ FIGURES = Path(__file__).parents[2] / "docs" / "figures"
 
 
 def draw_bars(name: str, title: str, milliseconds: dict[str, float], *, ours: set[str]) -> None:
-    """Save horizontal bars, the shortest first, as docs/figures/NAME.png.
+    """Save horizontal bars, shortest first, as docs/figures/NAME.png.
 
     Args:
-        name: Of the file.
-        title: What is measured.
-        milliseconds: Of each contestant.
-        ours: Those of this library, which stand out.
+        name: The file's name, without its suffix.
+        title: The chart's title.
+        milliseconds: The time of each contestant.
+        ours: The contestants of this library, which are highlighted.
     """
     labels = sorted(milliseconds, key=milliseconds.__getitem__, reverse=True)
     figure = Figure(figsize=(7, 0.42 * len(labels) + 1.1), dpi=160, layout="constrained")

@@ -1,6 +1,6 @@
-"""The service of the tutorials, written out: Flask, and one forward pass a request.
+"""A service as in many tutorials: Flask on torch, with one forward pass per request.
 
-python benchmarks/peers/flask_app.py MODEL_FOLDER PORT
+Run it with: python benchmarks/peers/flask_app.py MODEL_FOLDER PORT
 """
 
 import sys
@@ -16,7 +16,7 @@ app = Flask(__name__)
 
 @app.post("/rerank")
 def rerank():  # noqa: ANN201 - as in a tutorial
-    """Score each document, and sort them."""
+    """Score the documents and sort them."""
     query, documents = request.json.get("query"), request.json.get("documents")
     if not query or not documents:
         return jsonify({"error": "Missing 'query' or 'documents'"}), 400

@@ -1,4 +1,4 @@
-"""One request at a time: how long each library takes for the same lists with the same weights.
+"""One request at a time: how long each library takes for the same documents with the same weights.
 
 Run it with: .venv/bin/python benchmarks/peers/latency.py
 """
@@ -10,7 +10,7 @@ from lists import Lists
 from tables import print_table
 from team import Contestant, Measured, loaded
 
-# Documents, tokens of each, rounds: fewer of what takes long.
+# Documents, tokens per document, rounds; slow sizes get fewer rounds.
 SIZES = [
     (10, 30, 9),
     (10, 150, 9),
@@ -28,7 +28,7 @@ DRAWN = (50, 150)
 
 
 def main() -> None:
-    """Print one table a setting and kind of figure, and draw the lists of 50."""
+    """Print a table for each setting and measure, and draw a chart of the requests with 50 documents."""
     folders, lists = classifier(), Lists()
     _measure("As they come", "peers", [*ours(folders), *defaults(folders)], lists, SIZES)
     _measure("At their best", "peers-best", [*ours(folders), *best(folders)], lists, BEST_SIZES)
@@ -55,12 +55,12 @@ def _print(title: str, contestants: list[Contestant], results: dict[str, dict[st
         ["documents x tokens", *results],
         [[label, *(_latency(each[label]) for each in results.values())] for label in labels],
     )
-    print(f"\n### {title}: how many times as long as {INT8}\n")
+    print(f"\n### {title}: as a multiple of {INT8}\n")
     print_table(
         ["documents x tokens", *results],
         [[label, *(_ratio(each[label], each[INT8]) for each in results.values())] for label in labels],
     )
-    print(f"\n### {title}: agreement with {REFERENCE}, Kendall's tau and overlap of the first five\n")
+    print(f"\n### {title}: agreement with {REFERENCE}, Kendall's tau and overlap of the top five\n")
     print_table(
         ["documents x tokens", *results],
         [[label, *(_agreement(each[label], each[REFERENCE]) for each in results.values())] for label in labels],

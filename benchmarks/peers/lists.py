@@ -1,4 +1,4 @@
-"""Requests of a wanted size, from real questions and the passages that FAISS finds for them."""
+"""Requests of a given size, from real questions and the passages that FAISS finds for them."""
 
 from classifier import ASKED, DATA
 
@@ -13,7 +13,7 @@ _DEPTH = 200
 
 
 class Lists:
-    """The first questions of nq_open_gold, each with FAISS's order, which goes on with the rest of the collection."""
+    """The first questions of nq_open_gold, each with the passages in FAISS's order, then the rest of the collection."""
 
     def __init__(self) -> None:
         dataset = read_dataset(DATA)
@@ -30,20 +30,20 @@ class Lists:
         }
 
     def requests(self, count: int, *, documents: int, tokens: int) -> list[Request]:
-        """Make requests.
+        """Build requests.
 
         Args:
-            count: How many.
-            documents: Of each.
-            tokens: How many tokens a document has: the passage's, going on with the next ones', or cut.
+            count: Number of requests.
+            documents: Documents per request.
+            tokens: Tokens per document. Short passages are joined with the next ones, long ones are truncated.
         """
         return [
             (question, [self._sized(names[place:], tokens) for place in range(documents)])
             for question, names in self._lists[:count]
         ]
 
-    def as_they_are(self, count: int, *, documents: int) -> list[Request]:
-        """Make requests of passages of any length, such as FAISS finds them."""
+    def unmodified(self, count: int, *, documents: int) -> list[Request]:
+        """Build requests of passages as FAISS finds them, of any length."""
         return [
             (question, [self._texts[name] for name in names[:documents]]) for question, names in self._lists[:count]
         ]

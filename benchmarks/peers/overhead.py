@@ -1,4 +1,4 @@
-"""What there is around the forward passes, how near those come to what the machine can do, and what a cache saves.
+"""The overhead of the forward passes, how close they come to the machine's peak, and what a cache saves.
 
 Run it with: .venv/bin/python benchmarks/peers/overhead.py
 """
@@ -24,10 +24,10 @@ from rerank_plugins.backends.onnx import OnnxBackend
 from rerank_plugins.backends.torch import TorchBackend
 
 ROUNDS = 25
-# Requests of passages as they are, to see the padding.
+# Requests with unmodified passages, to measure padding.
 REAL = 10
 DOCUMENTS, TOKENS = 50, 150
-# Large enough that reading the matrices costs nothing beside multiplying them.
+# Large enough to make the time for reading the matrices negligible.
 _MATRIX = 2048
 
 
@@ -62,10 +62,10 @@ def main() -> None:
         [
             "",
             "rank()",
-            "its forward passes alone",
-            "around them",
-            "padding of passages as they are",
-            "of the sgemm peak",
+            "forward passes only",
+            "overhead",
+            "padding with unmodified passages",
+            "share of the sgemm peak",
         ],
         rows,
     )
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def _around(reranker: Reranker, backend: Any, request: tuple[str, list[str]]) -> tuple[float, float, Any]:
-    """Time a request, and the forward passes of the same batches from as many threads, in turns."""
+    """Time a request, and alternately the forward passes of the same batches from as many threads."""
     recorded: list[tuple[Any, Inputs]] = []
     forward: Callable[..., Any] = backend.forward
 
@@ -100,17 +100,17 @@ def _around(reranker: Reranker, backend: Any, request: tuple[str, list[str]]) ->
 
 
 def _padding(reranker: Reranker, lists: Lists) -> float:
-    """Return the share of what the model reads that is padding."""
-    reports = [reranker.rank(*each).report for each in lists.as_they_are(REAL, documents=DOCUMENTS)]
+    """Return the share of padding among the tokens that the model reads."""
+    reports = [reranker.rank(*each).report for each in lists.unmodified(REAL, documents=DOCUMENTS)]
     padding, tokens = (sum(getattr(report, name) for report in reports) for name in ("padding", "tokens"))
     return padding / (padding + tokens)
 
 
 def _flops(folder: Path, request: tuple[str, list[str]], tokens: int) -> float:
-    """Count the multiplications and additions of an encoder's matrices, biases and layer norms left out.
+    """Count the multiplications and additions of an encoder's matrix products, without biases and layer norms.
 
-    Of a layer and token: four projections and two of the feed-forward net, 2 operations a weight; and the two
-    products with the other tokens.
+    Per layer and token: four projections and the two matrices of the feed-forward network, with 2 operations per
+    weight, and the two products with the other tokens.
     """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     width, layers = config["hidden_size"], config["num_hidden_layers"]
@@ -120,7 +120,7 @@ def _flops(folder: Path, request: tuple[str, list[str]], tokens: int) -> float:
 
 
 def _sgemm_peak() -> float:
-    """Multiply square matrices in fp32 with torch and with onnxruntime; the most operations a second of either."""
+    """Return the operations per second of an fp32 matrix product, with torch or onnxruntime, whichever is faster."""
     a, b = (torch.rand(_MATRIX, _MATRIX) for _ in range(2))
     square = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [_MATRIX] * 2) for name in "abc"]
     graph = onnx.helper.make_graph(

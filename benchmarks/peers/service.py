@@ -1,7 +1,7 @@
-"""Many clients of one service: ours, the tutorials' Flask app, and infinity, on the same weights.
+"""Many clients of one service: ours on onnxruntime, a Flask app and infinity on torch, with the same weights.
 
 Run it with: .venv/bin/python benchmarks/peers/service.py [--soak]
-Load goes to 127.0.0.1 alone; `--soak` adds ten minutes of it to ours, to see its memory.
+All requests go to 127.0.0.1. `--soak` adds ten minutes of load on our service, to watch its memory.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from rerank_plugins import Reranker
 
 INFINITY = ROOT / ".bench" / "infinity"
 CLIENTS = (1, 8, 32)
-# Name, documents, tokens of each, requests at each number of clients.
+# Name, documents, tokens per document, requests for each number of clients.
 LOADS = (("50 of 150 tokens", 50, 150, 32), ("5 of 30 tokens", 5, 30, 480))
 CHECKED = 10_000
 _STARTUP_SECONDS = 180.0
@@ -37,7 +37,7 @@ _SOAK_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A service: how it is started on a port, and where it answers."""
+    """A service: the command that starts it on a port, and its path."""
 
     label: str
     command: list[str]
@@ -45,7 +45,7 @@ class Contestant:
 
 
 def main() -> None:
-    """Print requests a second and latencies, then how /health fares meanwhile, and check ten thousand answers."""
+    """Print requests per second and latencies, then those of /health under load, and check ten thousand responses."""
     folders, lists = classifier(), Lists()
     rows: dict[str, list[list[str]]] = {name: [] for name, *_ in LOADS}
     with ExitStack() as services:
@@ -58,7 +58,7 @@ def main() -> None:
                     rows[name].append([str(clients), label, *_figures(seconds, latencies)])
     for name, *_ in LOADS:
         print(f"\n### {name}\n")
-        print_table(["clients", "", "requests a second", "p50, ms", "p95, ms", "p99, ms"], rows[name])
+        print_table(["clients", "", "requests per second", "p50, ms", "p95, ms", "p99, ms"], rows[name])
     ours = _contestants(folders)[0]
     with _running(ours) as (url, process):
         _probe(url, lists)
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _contestants(folders: Classifier) -> list[Contestant]:
-    # The others know no deadline.
+    # The others have no timeout.
     serve = [sys.executable, "-m", "rerank_plugins", "serve", "--timeout", str(_LONG), "--model"]
     flask = str(Path(__file__).with_name("flask_app.py"))
     infinity = [str(INFINITY / "bin" / "infinity_emb"), "v2", "--model-id", str(folders.torch), "--device", "cpu"]
@@ -119,7 +119,7 @@ def _repeated(requests: list[Request], count: int) -> Iterator[Request]:
 
 
 async def _load(url: str, requests: list[Request], clients: int) -> tuple[float, list[float]]:
-    """Let some clients ask one request after another, until all are answered."""
+    """Let each client send one request after another until all are done."""
     waiting = iter(requests)
     latencies: list[float] = []
 
@@ -142,7 +142,7 @@ def _figures(seconds: float, latencies: list[float]) -> list[str]:
 
 
 def _probe(url: str, lists: Lists) -> None:
-    """Ask /health again and again while 32 clients rerank 50 documents each."""
+    """Request /health repeatedly while 32 clients rerank 50 documents each."""
     requests = lists.requests(64, documents=50, tokens=150)
     health = url.removesuffix("/rerank") + "/health"
 
@@ -167,7 +167,7 @@ def _probe(url: str, lists: Lists) -> None:
 
 
 def _check(url: str, lists: Lists, folder: Path) -> None:
-    """Ask ten thousand times, and compare each answer with what the library says by itself."""
+    """Send ten thousand requests and compare each response with the library's own result."""
     requests = lists.requests(100, documents=5, tokens=30)
     with Reranker(folder) as reranker:
         expected = {
@@ -193,7 +193,7 @@ def _check(url: str, lists: Lists, folder: Path) -> None:
             await asyncio.gather(*(ask(client) for _ in range(32)))
 
     asyncio.run(all_of_them())
-    print(f"\n{CHECKED:,} requests of 5 short documents, 32 clients: {failed} failed, {crossed} crossed.")
+    print(f"\n{CHECKED:,} requests with 5 short documents, 32 clients: {failed} failed, {crossed} with wrong results.")
 
 
 def _soak(url: str, lists: Lists, process: psutil.Process) -> None:

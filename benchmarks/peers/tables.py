@@ -2,7 +2,7 @@
 
 
 def print_table(head: list[str], rows: list[list[str]]) -> None:
-    """Print a table; the first column is words, the others are numbers."""
+    """Print a table whose first column is text and whose other columns are numbers."""
     print("| " + " | ".join(head) + " |")
     print("|---" + "|---:" * (len(head) - 1) + "|")
     for row in rows:

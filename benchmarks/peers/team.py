@@ -1,4 +1,4 @@
-"""Start the contestants, and let them do the same jobs in turns, so that a drifting machine hits all alike."""
+"""Start the contestants and alternate between them, so that changes in the machine's speed affect all alike."""
 
 import json
 import statistics
@@ -15,10 +15,10 @@ from scipy.stats import kendalltau
 
 Request = tuple[str, list[str]]
 ROOT = Path(__file__).parents[2]
-# Where the peers are installed (see README.md): those that share our versions of torch and transformers, and the one
-# that needs older ones.
+# Virtual environments (see README.md): of the peers that work with our versions of torch and transformers, and of the
+# one that needs older versions.
 PEERS, OLDER = ROOT / ".bench" / "peers", ROOT / ".bench" / "onnx"
-# After a run the threads of OpenMP and onnxruntime still spin for a moment (200 ms by default with Intel's OpenMP).
+# After a run, the threads of OpenMP and onnxruntime keep spinning briefly (200 ms by default with Intel's OpenMP).
 _REST = 0.3
 _FIRST = 5
 
@@ -28,11 +28,11 @@ class Contestant:
     """A way to rerank.
 
     Attributes:
-        label: What the tables call it.
+        label: Its name in the tables.
         function: Its function in `contestants.py`.
-        folder: The model.
-        options: Keywords for the function.
-        environment: The virtual environment it runs in; None for ours.
+        folder: The model's folder.
+        options: Keyword arguments for the function.
+        environment: The virtual environment it runs in; None: ours.
     """
 
     label: str
@@ -51,14 +51,14 @@ class Contestant:
 
 @dataclass(slots=True)
 class Measured:
-    """What a contestant did in one kind of job.
+    """A contestant's results for one kind of job.
 
     Attributes:
-        latencies: Seconds of each request.
-        orders: The places of each request's documents, best first.
-        seconds: Of all its jobs together.
-        peak_mb: The most memory its process had held by then.
-        error: What it failed with; None where it did not.
+        latencies: Seconds per request.
+        orders: The indices of each request's documents, best first.
+        seconds: Total time of all its jobs.
+        peak_mb: Peak memory of its process so far.
+        error: The error message, if it failed.
     """
 
     latencies: list[float] = field(default_factory=list)
@@ -69,21 +69,21 @@ class Measured:
 
     @property
     def median(self) -> float:
-        """Of the latencies, in seconds."""
+        """The median latency, in seconds."""
         return statistics.median(self.latencies)
 
     @property
     def p95(self) -> float:
-        """Of the latencies, in seconds; the largest where there are fewer than twenty."""
+        """The 95th percentile of the latencies, in seconds; the largest if there are fewer than twenty."""
         return sorted(self.latencies)[min(len(self.latencies) - 1, int(0.95 * len(self.latencies)))]
 
     @property
     def throughput(self) -> float:
-        """Requests a second."""
+        """Requests per second."""
         return len(self.latencies) / self.seconds
 
     def add(self, answer: dict[str, Any]) -> None:
-        """Take in a worker's answer."""
+        """Add a worker's results."""
         if "error" in answer:
             self.error = answer["error"]
             return
@@ -93,7 +93,7 @@ class Measured:
         self.peak_mb = answer["peak_mb"]
 
     def agreement(self, reference: "Measured") -> tuple[float, float]:
-        """Return the mean Kendall tau, and the mean overlap of the first five, with another's orders."""
+        """Return the mean Kendall tau and the mean overlap of the top five with the reference's orders."""
         taus, overlaps = [], []
         for mine, other in zip(self.orders, reference.orders, strict=True):
             taus.append(kendalltau(_ranks(mine), _ranks(other)).statistic)
@@ -102,17 +102,17 @@ class Measured:
 
 
 class Team:
-    """Contestants that are loaded and wait for jobs."""
+    """Loaded contestants, ready for jobs."""
 
     def __init__(self, workers: dict[str, "subprocess.Popen[str]"]) -> None:
         self._workers = workers
 
     def measure(self, jobs: Iterable[Sequence[Request]], *, callers: int = 1) -> dict[str, Measured]:
-        """Let every contestant do each job before the next one begins; who goes first changes.
+        """Let every contestant finish a job before the next job starts, and rotate who goes first.
 
         Args:
-            jobs: Each some requests.
-            callers: How many of a job's requests are under way at once.
+            jobs: Lists of requests.
+            callers: Number of concurrent requests.
         """
         measured = {label: Measured() for label in self._workers}
         labels = list(measured)
@@ -126,7 +126,7 @@ class Team:
 
 @contextmanager
 def loaded(contestants: Iterable[Contestant]) -> Iterator[Team]:
-    """Start a process for each contestant, and end them all at last."""
+    """Start a process for each contestant, and end all of them on exit."""
     workers: dict[str, subprocess.Popen[str]] = {}
     try:
         for contestant in contestants:
@@ -156,7 +156,7 @@ def _read(worker: "subprocess.Popen[str]") -> dict[str, Any]:
     assert worker.stdout is not None
     line = worker.stdout.readline()
     if not line:
-        raise RuntimeError(f"A worker ended without an answer. Run it by itself to see why: {worker.args!r}")
+        raise RuntimeError(f"A worker ended without a result. To see why, run it directly: {worker.args!r}")
     answer: dict[str, Any] = json.loads(line)
     return answer
 

@@ -1,4 +1,4 @@
-"""Many callers at once: requests a second of each library, with the same weights.
+"""Many concurrent callers: requests per second of each library, with the same weights.
 
 Run it with: .venv/bin/python benchmarks/peers/throughput.py
 """
@@ -16,7 +16,7 @@ COROUTINES = f"{FP32}, coroutines"
 
 
 def main() -> None:
-    """Print requests a second and the 95th percentile of their latencies."""
+    """Print requests per second and the 95th percentile of the latencies."""
     folders, lists = classifier(), Lists()
     contestants = [
         *ours(folders),
@@ -26,7 +26,7 @@ def main() -> None:
     requests = lists.requests(REQUESTS, documents=DOCUMENTS, tokens=TOKENS)
     with loaded(contestants) as team:
         results = {callers: team.measure([requests] * ROUNDS, callers=callers) for callers in CALLERS}
-    print(f"\n### Requests a second, each with {DOCUMENTS} documents of {TOKENS} tokens (95th percentile, ms)\n")
+    print(f"\n### Requests per second, each with {DOCUMENTS} documents of {TOKENS} tokens (95th percentile, ms)\n")
     head = ["", *(f"{callers} callers" if callers > 1 else "1 caller" for callers in CALLERS), f"8, ratio to {INT8}"]
     print_table(
         head,

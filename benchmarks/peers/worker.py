@@ -1,6 +1,6 @@
-"""One contestant in a process of its own: jobs come in on standard input, times go out on standard output.
+"""One contestant in its own process: reads jobs from standard input and writes results to standard output.
 
-Run by `team.py` in whichever environment the contestant's library is installed in; one JSON object a line.
+`team.py` runs it in the environment of the contestant's library. Jobs and results are JSON objects, one per line.
 """
 
 import asyncio
@@ -16,29 +16,29 @@ from typing import Any, TextIO
 import contestants
 from peak import peak_mb
 
-# A request and its answer: seconds, and the order of the documents.
+# A request, and its result: seconds, and the order of the documents.
 Request = tuple[str, list[str]]
 Done = tuple[float, list[int]]
 
 
 def main() -> None:
-    """Load a contestant, say so, and do one job after another."""
-    # Libraries print to standard output; the answers go to a copy of it that they do not know.
+    """Load a contestant, report that it is ready, and run one job after another."""
+    # Libraries print to standard output, so results go to a duplicate of it.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     name, folder, options = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
     rank = getattr(contestants, name)(folder, **options)
-    _do(rank, [("warm up", ["a first document", "a second one"])], 1)
-    _say(answers, {"ready": True})
+    _run_job(rank, [("warm up", ["a first document", "a second one"])], 1)
+    _send(answers, {"ready": True})
     for line in sys.stdin:
         job = json.loads(line)
         try:
-            _say(answers, _do(rank, job["requests"], job["callers"]))
-        except Exception as error:  # noqa: BLE001 - whatever a library raises under load is its result
-            _say(answers, {"error": f"{type(error).__name__}: {error}"[:200]})
+            _send(answers, _run_job(rank, job["requests"], job["callers"]))
+        except Exception as error:  # noqa: BLE001 - any error under load is the library's result
+            _send(answers, {"error": f"{type(error).__name__}: {error}"[:200]})
 
 
-def _do(rank: contestants.Rank, requests: list[Request], callers: int) -> dict[str, Any]:
+def _run_job(rank: contestants.Rank, requests: list[Request], callers: int) -> dict[str, Any]:
     start = time.perf_counter()
     if inspect.iscoroutinefunction(rank):
         done = asyncio.run(_in_coroutines(rank, requests, callers))
@@ -73,7 +73,7 @@ async def _in_coroutines(rank: contestants.Rank, requests: list[Request], caller
     return list(await asyncio.gather(*map(one, requests)))
 
 
-def _say(stream: TextIO, value: dict[str, Any]) -> None:
+def _send(stream: TextIO, value: dict[str, Any]) -> None:
     stream.write(json.dumps(value) + "\n")
     stream.flush()
 

@@ -1,4 +1,4 @@
-"""Pairs are put together on the device as one would by hand, and each comes once."""
+"""Batches built on the device equal pairs assembled by hand, and contain each pair once."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Development sets are retrieved once, cut as the package cuts pairs, and measured in the order of the logits."""
+"""Development sets are retrieved once, truncated like the package's pairs, and measured in the order of the logits."""
 
 import json
 from pathlib import Path

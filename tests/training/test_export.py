@@ -1,4 +1,4 @@
-"""The ONNX files score as the model does, and can be cut where a document's states can be kept."""
+"""The ONNX files score like the model, and can be split where a document's states can be cached."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Lists hold the answer once, what two first stages find near it, and nothing twice."""
+"""Lists contain the answer once and near candidates of two first stages, without duplicates."""
 
 from pathlib import Path
 

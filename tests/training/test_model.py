@@ -1,4 +1,4 @@
-"""The model starts at the bi-encoder, and its lower layers read each text alone."""
+"""The model starts from the bi-encoder, and its lower layers read each text separately."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def model(minilm_folder: Path) -> GatedCrossEncoder:
 
 
 def tensors_of(*texts: tuple[str, str]) -> Tensors:
-    """One batch, in the order of length that `batches` makes."""
+    """Return one batch, sorted by length as `batches` does."""
     tokenizer = load_tokenizer(EMBEDDED_NAME, EMBEDDED_FOLDER)
     queries, documents = (
         Texts([np.array(each.ids, dtype=np.uint16) for each in tokenizer.encode(side, enough=64)], "cpu")
@@ -81,7 +81,7 @@ def test_open_gates_let_the_question_in(minilm_folder: Path) -> None:
 
 @torch.inference_mode()
 def test_rare_words_count_more_with_their_idf(minilm_folder: Path) -> None:
-    """With rarity, a document that has the question's rare word gains on one that has its common word."""
+    """With rarity, a document with the question's rare word gains on one with its common word."""
     idf = torch.zeros(VOCABULARY)
     tensors = [tensors_of(("the zygote", document)) for document in ("the end", "a zygote")]
     rare = tensors[1][0][0, 2].item()

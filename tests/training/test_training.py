@@ -1,4 +1,4 @@
-"""Training learns, goes on after a stop as if there had been none, and mixes weights as told."""
+"""Training learns, resumes after a stop as if there had been none, and averages weights as configured."""
 
 import contextlib
 from pathlib import Path
@@ -31,7 +31,7 @@ STAGE = StageSettings(
 
 @pytest.fixture(scope="module")
 def lists() -> Lists:
-    """Questions of four pieces; the answer is the one document that repeats them."""
+    """Questions of four word pieces; the answer is the one document that repeats them."""
     generator = np.random.default_rng(0)
     queries = [generator.integers(2000, 3000, 4).astype(np.uint16) for _ in range(4)]
     others = [generator.integers(2000, 3000, 8).astype(np.uint16) for _ in range(4)]
@@ -46,7 +46,7 @@ def start(minilm_folder: Path) -> GatedCrossEncoder:
 
 
 def train(model: GatedCrossEncoder, lists: Lists, folder: Path, stop_after: int | None = None) -> list[float]:
-    """Train, and return the losses; a stop is an exception, as when a process is killed between two steps."""
+    """Train and return the losses. A stop is an exception, like a process killed between two steps."""
     losses: list[float] = []
 
     def watch(progress: Progress) -> None:
@@ -74,7 +74,7 @@ def test_a_stopped_run_goes_on_where_it_stopped(minilm_folder: Path, lists: List
     whole = train(start(minilm_folder), lists, tmp_path / "whole")
     first = train(start(minilm_folder), lists, tmp_path / "halves", stop_after=4)
     second = train(start(minilm_folder), lists, tmp_path / "halves")
-    # A step whose checkpoint was not yet written is done again.
+    # A step that was not yet in the checkpoint is repeated.
     assert first + second[-4:] == pytest.approx(whole, rel=0.02)
     assert len(second) in (4, 5)
 
@@ -98,7 +98,7 @@ def test_targets_mix_label_teacher_and_start() -> None:
 
 def test_log_idf_is_higher_for_what_few_documents_have(lists: Lists) -> None:
     table = log_idf(lists, VOCABULARY)
-    assert table[int(lists.queries[0][0])] < table[5]  # a piece that no document has
+    assert table[int(lists.queries[0][0])] < table[5]  # a word piece that is in no document
 
 
 def test_fit_platt_finds_the_scale_and_offset_that_made_the_labels() -> None:
