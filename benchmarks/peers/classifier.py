@@ -1,8 +1,8 @@
 """Train the plain cross-encoder that every library can load: all-MiniLM-L6-v2 with a classification head.
 
 It is trained for a few minutes on the embedded model's scores, with questions that the benchmarks do not use. Training
-is listwise, which gives all fifty documents a meaningful order, so the orders of two libraries can be compared. (Trained
-pairwise, it hardly learns in these minutes and its order is noise.) The result is stored and reused. To train it
+is listwise, which gives all fifty documents a meaningful order, so the orders of two libraries can be compared. With
+pairwise training it hardly learns in these minutes and its order is noise. The result is stored and reused. To train it
 separately: python benchmarks/peers/classifier.py
 """
 
