@@ -4,6 +4,7 @@ import asyncio
 import copy
 import math
 import multiprocessing
+import os
 import pickle
 import threading
 import warnings
@@ -203,6 +204,18 @@ class TestTogether:
         for reranker in rerankers:
             reranker.close()
 
+    def test_thirty_two_threads_lose_and_cross_nothing(self, open_reranker: OpenReranker) -> None:
+        lists = [mixed_lengths(6, seed=seed) for seed in range(32)]
+        with open_reranker("bert-onnx") as reranker:
+            alone = [logits(reranker.rank(QUERY, documents)) for documents in lists]
+
+            def ask(place: int) -> None:
+                for _ in range(int(os.environ.get("RERANK_TEST_ROUNDS", "20"))):
+                    assert logits(reranker.rank(QUERY, lists[place])) == pytest.approx(alone[place], abs=TOLERANCE)
+
+            with ThreadPoolExecutor(32) as threads:
+                list(threads.map(ask, range(32)))
+
     def test_one_reranker_serves_several_event_loops(self, bert: Reranker) -> None:
         expected = pytest.approx(logits(bert.rank(QUERY, DOCUMENTS)), abs=TOLERANCE)
         with ThreadPoolExecutor(4) as threads:
@@ -344,7 +357,6 @@ class TestTruncation:
         assert results.report.windows == 0
 
 
-@pytest.mark.xfail(strict=False, reason="rerank_plugins.text.language detects no language yet")
 def test_unreadable_text_is_reported_and_warned_of_once(open_reranker: OpenReranker) -> None:
     with open_reranker("bert") as reranker:
         with pytest.warns(UnreadableTextWarning, match="BAAI/bge-reranker-v2-m3"):

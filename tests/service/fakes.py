@@ -36,7 +36,7 @@ class FakeRanker:
         await self.answering.wait()
         if self.error is not None:
             raise self.error
-        results = [RankResult(index=index, score=0.5, logit=0.0) for index in range(len(documents))]
+        results = [RankResult(index=index, score=0.5, raw_score=0.0) for index in range(len(documents))]
         return ReportedList(results[:top_n], REPORT)
 
     def warmup(self) -> None:
