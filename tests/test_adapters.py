@@ -181,7 +181,7 @@ def test_a_wrong_field_is_the_cores_own_error(
 def test_a_wrong_field_of_one_framework_is_an_error_of_the_same_tree() -> None:
     with pytest.raises(InvalidTypeError, match=r"document_text: Input should be a valid string .*, got 3"):
         RerankCompressor(document_text=3)
-    with pytest.raises(InvalidValueError, match="document_text='text' names no field"):
+    with pytest.raises(InvalidValueError, match="document_text='text' has no field"):
         RerankCompressor(document_text="text")
     with pytest.raises(InvalidValueError, match="metadata_mode: Input should be 'all', 'embed', 'llm' or 'none'"):
         RerankPostprocessor(metadata_mode="some")
@@ -240,7 +240,6 @@ async def test_async_keeps_the_model_off_the_event_loop(framework: LangChain, be
     await assert_models_run_elsewhere(lambda texts: framework.arerank(adapter, framework.inputs(texts)))
 
 
-@pytest.mark.xfail(reason="the input is validated, and nodes are turned into texts, on the event loop's thread")
 async def test_many_long_documents_do_not_block_the_event_loop(framework: LangChain, bert_onnx: Reranker) -> None:
     adapter = framework.adapter(reranker=bert_onnx)
     inputs = framework.inputs(long_texts(MANY))
@@ -362,11 +361,11 @@ class TestFailure:
         adapter = framework.adapter(reranker=bert, on_error="passthrough")
         assert framework.rerank(adapter, framework.inputs(DOCUMENTS), query=" ").report.error is not None
 
-    def test_no_text_in_the_log(self, framework: LangChain, bert: Reranker, caplog: pytest.LogCaptureFixture) -> None:
-        adapter = framework.adapter(reranker=bert, on_error="passthrough")
-        framework.rerank(adapter, framework.inputs(["a secret \ud800"]))
+    def test_no_text_in_the_log(self, framework: LangChain, broken: Reranker, caplog: pytest.LogCaptureFixture) -> None:
+        adapter = framework.adapter(reranker=broken, on_error="passthrough")
+        framework.rerank(adapter, framework.inputs(["a secret"]))
         assert "secret" not in caplog.text
-        assert "InvalidValueError" in caplog.text
+        assert "ScoringError" in caplog.text
 
 
 class TestCopies:

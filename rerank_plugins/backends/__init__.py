@@ -42,7 +42,8 @@ def choose_backend(files: Collection[str], config: RerankConfig) -> type[Backend
 
 def _named(name: str) -> type[Backend]:
     if name not in _BACKENDS:
-        raise InvalidValueError(f"backend must be one of 'auto', {', '.join(map(repr, _BACKENDS))}, got {name!r}.")
+        known = ", ".join(map(repr, ("auto", *_BACKENDS)))
+        raise InvalidValueError(f"backend must be one of {known}, or a Backend class, got {name!r}.")
     module, attribute = _BACKENDS[name]
     backend: type[Backend] = getattr(importlib.import_module(module), attribute)
     return backend

@@ -1,6 +1,7 @@
 """Where a model's files are: in the package, in a folder, or on the Hub."""
 
 import re
+import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,9 +61,13 @@ def _local_folder(options: ModelOptions) -> Path | None:
     if options.model is None:
         return EMBEDDED_FOLDER
     model = str(options.model)
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return path.resolve()
+    try:
+        path = Path(model).expanduser()
+        if path.is_dir():
+            return path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, no such user, a null byte
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise ModelNotFoundError(f"model={reprlib.repr(model)} is not a valid path: {reason}. Check it.") from None
     if model == EMBEDDED_NAME:
         return EMBEDDED_FOLDER
     if reason := explain_name(model):

@@ -16,6 +16,7 @@ from starlette.types import Scope
 from rerank_plugins.errors import (
     ClosedError,
     DeadlineExceededError,
+    EventLoopError,
     ForkedError,
     InvalidTypeError,
     InvalidValueError,
@@ -51,6 +52,7 @@ STATUS: Mapping[type[RerankError], int] = {
     ScoringError: 500,
     DrainingError: 503,
     ClosedError: 503,
+    EventLoopError: 500,
     ForkedError: 503,
     ModelError: 503,
     MissingExtraError: 503,

@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from rerank_plugins.errors import RerankError
 from rerank_plugins.results import RankResult, ReportedList
+from rerank_plugins.validation import valid_unicode
 
 Results = ReportedList[RankResult]
 
@@ -58,6 +59,14 @@ Whole = Annotated[int, BeforeValidator(not_a_bool), lax_number("^-?[0-9]+$")]
 TopN = Annotated[int, Field(ge=1), BeforeValidator(not_a_bool), lax_number("^[1-9][0-9]*$", minimum=1)]
 
 
+def _joined(value: object) -> object:
+    """Replace halves of surrogate pairs, which clients in JavaScript send and no JSON response can carry."""
+    return valid_unicode(value) if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_joined)]
+
+
 def _not_blank(value: str) -> str:
     if not value.strip():
         raise PydanticCustomError("blank", "the query is blank")
@@ -67,7 +76,7 @@ def _not_blank(value: str) -> str:
 # The pattern is for the OpenAPI document: as a constraint its error message would be unhelpful. It adds what Python
 # counts as whitespace and JavaScript does not.
 Query = Annotated[
-    str,
+    Text,
     Field(
         min_length=1, description="The query to rank by.", json_schema_extra={"pattern": r"[^\s\u001c-\u001f\u0085]"}
     ),
@@ -86,7 +95,7 @@ class TextDocument(Schema):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    text: str = Field(description="The document's text.")
+    text: Text = Field(description="The document's text.")
 
 
 def _kind(value: object) -> str:
@@ -94,7 +103,9 @@ def _kind(value: object) -> str:
 
 
 # Discriminated, so that an error is about one of the two forms and not about both.
-Document = Annotated[Annotated[str, Tag("as-string")] | Annotated[TextDocument, Tag("as-object")], Discriminator(_kind)]
+Document = Annotated[
+    Annotated[Text, Tag("as-string")] | Annotated[TextDocument, Tag("as-object")], Discriminator(_kind)
+]
 # Above any limit that a service would be given; the service's own is `max_documents`.
 _MOST = 1_000_000
 
@@ -113,7 +124,7 @@ Documents = Annotated[
     AfterValidator(_not_empty),
 ]
 Texts = Annotated[
-    list[str],
+    list[Text],
     Field(max_length=_MOST, description="The documents, in the retriever's order.", json_schema_extra={"minItems": 1}),
     FailFast(),
     AfterValidator(_not_empty),

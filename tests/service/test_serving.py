@@ -97,7 +97,7 @@ def test_a_request_gives_up_in_time(start: Start, gate: Gate) -> None:
 def test_a_model_that_is_not_there(start: Start, tmp_path: Path) -> None:
     service = start(config=RerankConfig(model=str(tmp_path)))
     answer = service.post("/v1/rerank", BODY)
-    assert (answer.status_code, "config.json" in answer.json()["detail"]) == (503, True)
+    assert (answer.status_code, "weights" in answer.json()["detail"]) == (503, True)
     assert (service.get("/health").status_code, service.get("/health").json()) == (503, {"status": "failed"})
     assert service.get("/info").json()["status"] == "failed"
 
