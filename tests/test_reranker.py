@@ -6,11 +6,13 @@ import math
 import multiprocessing
 import os
 import pickle
+import shutil
 import threading
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +30,7 @@ from rerank_plugins import (
     Reranker,
     UnreadableTextWarning,
 )
+from rerank_plugins.models.source import EMBEDDED_FOLDER
 from tests.event_loop import MANY, assert_documents_are_handled_elsewhere, assert_models_run_elsewhere, long_texts
 from tests.fakes import controlled
 from tests.texts import DOCUMENTS, QUERY, mixed_lengths
@@ -357,14 +360,17 @@ class TestTruncation:
         assert results.report.windows == 0
 
 
-def test_unreadable_text_is_reported_and_warned_of_once(open_reranker: OpenReranker) -> None:
-    with open_reranker("bert") as reranker:
-        with pytest.warns(UnreadableTextWarning, match="BAAI/bge-reranker-v2-m3"):
+def test_unreadable_text_is_reported_and_warned_of_once(open_reranker: OpenReranker, tmp_path: Path) -> None:
+    folder = shutil.copytree(EMBEDDED_FOLDER, tmp_path / "m")  # a model that nobody else has been warned of
+    with Reranker(folder) as reranker:
+        with pytest.warns(UnreadableTextWarning, match="Chinese.*BAAI/bge-reranker-v2-m3"):
             results = reranker.rank("苹果公司最新发布的功能", ["苹果发布会介绍新款iPhone和健康功能", "apple"])
         assert results.report.unreadable == 2
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert reranker.rank("苹果公司", ["apple"]).report.unreadable == 1
+        with pytest.warns(UnreadableTextWarning, match="Russian|Cyrillic"):
+            reranker.rank("столица Франции", ["Париж является главным городом Французской Республики."])
     with open_reranker("xlm-roberta") as reranker:
         assert reranker.rank("苹果公司最新发布的功能", ["苹果发布会介绍新款"]).report.unreadable == 0
 
