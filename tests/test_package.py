@@ -3,6 +3,7 @@
 import inspect
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,9 @@ def test_every_public_name_is_there_and_documented() -> None:
         ("from rerank_plugins import Reranker; Reranker(sys.argv[1], backend='torch')", "transformers", "torch"),
     ],
 )
-def test_a_missing_extra_is_named(statement: str, blocked: str, extra: str) -> None:
+def test_a_missing_extra_is_named(
+    model_folder: Callable[[str], Path], statement: str, blocked: str, extra: str
+) -> None:
     script = f"""
 import sys
 class Block:
@@ -65,7 +68,7 @@ try:
 except ImportError as error:
     print(type(error).__name__, error)
 """
-    answer = run(script, str(Path(rerank_plugins.__file__).parent / "embedded"))
+    answer = run(script, str(model_folder("bert")))
     assert answer.startswith("MissingExtraError")
     assert answer.endswith(f"is not installed. Install it with: pip install 'rerank-plugins[{extra}]'")
 

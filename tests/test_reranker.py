@@ -3,13 +3,12 @@
 import asyncio
 import copy
 import math
-import multiprocessing
 import pickle
-import threading
+import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ from hypothesis import strategies as st
 from rerank_plugins import (
     ClosedError,
     DeadlineExceededError,
-    ForkedError,
     InvalidTypeError,
     InvalidValueError,
     RankResult,
@@ -27,10 +25,9 @@ from rerank_plugins import (
     Reranker,
     UnreadableTextWarning,
 )
-from tests.event_loop import MANY, assert_documents_are_handled_elsewhere, assert_models_run_elsewhere, long_texts
+from rerank_plugins.models.source import EMBEDDED_FOLDER
 from tests.fakes import controlled
 from tests.texts import DOCUMENTS, QUERY, mixed_lengths
-from tests.waiting import SECONDS
 
 # fp32 differs in the last digits with the shape of a batch; int8 runs each pair alone.
 TOLERANCE = 1e-4
@@ -168,7 +165,7 @@ class TestScores:
             alone = [[plain.rank(QUERY, [document])[0] for document in documents] for documents in lists]
             for _ in range(2):
                 if coroutines:
-                    answers = asyncio.run(_gather(engine, lists))
+                    answers = asyncio.run(rank_all(engine, lists))
                 else:
                     with ThreadPoolExecutor(callers) as threads:
                         answers = list(threads.map(lambda documents: engine.rank(QUERY, documents), lists))
@@ -177,97 +174,6 @@ class TestScores:
                     assert {each.index: (each.truncated, each.span) for each in answer} == {
                         index: (each.truncated, each.span) for index, each in enumerate(expected)
                     }
-
-
-class TestTogether:
-    """Threads, event loops and forked processes."""
-
-    def test_sixteen_threads_with_mixed_lengths_give_the_scores_of_one(
-        self, implementation: str, open_reranker: OpenReranker
-    ) -> None:
-        rerankers = [open_reranker(implementation, max_length=length) for length in (16, 24, 48, 128)]
-        lists = [mixed_lengths(12, seed=seed) for seed in range(8)]
-        work = [(reranker, documents) for reranker in rerankers for documents in lists] * 2
-        alone = [logits(reranker.rank(QUERY, documents)) for reranker, documents in work]
-        start = threading.Barrier(16)
-
-        def run(place: int) -> list[list[float]]:
-            start.wait()
-            return [logits(reranker.rank(QUERY, documents)) for reranker, documents in work[place::16]]
-
-        with ThreadPoolExecutor(16) as threads:
-            answers = list(threads.map(run, range(16)))
-        for place, mine in enumerate(answers):
-            for got, expected in zip(mine, alone[place::16], strict=True):
-                assert got == pytest.approx(expected, abs=TOLERANCE)
-        for reranker in rerankers:
-            reranker.close()
-
-    def test_one_reranker_serves_several_event_loops(self, bert: Reranker) -> None:
-        expected = pytest.approx(logits(bert.rank(QUERY, DOCUMENTS)), abs=TOLERANCE)
-        with ThreadPoolExecutor(4) as threads:
-            loops = threads.map(lambda _: asyncio.run(_gather(bert, [DOCUMENTS] * 5)), range(4))
-            for answers in [asyncio.run(_gather(bert, [DOCUMENTS] * 5)), *loops]:
-                assert [logits(answer) for answer in answers] == [expected] * 5
-
-    async def test_async_keeps_the_model_off_the_event_loop(self, open_reranker: OpenReranker) -> None:
-        with open_reranker("bert-onnx", max_length=16) as reranker:
-            await assert_models_run_elsewhere(partial(reranker.arank, QUERY))
-            await assert_models_run_elsewhere(lambda texts: reranker.ascore([(QUERY, text) for text in texts]))
-
-    @pytest.mark.parametrize("method", ["arank", "ascore"])
-    async def test_many_long_documents_do_not_block_the_event_loop(
-        self, open_reranker: OpenReranker, method: str
-    ) -> None:
-        with open_reranker("bert-onnx", max_length=16) as reranker:
-
-            async def ask(texts: list[str]) -> None:
-                await (reranker.arank(QUERY, texts) if method == "arank" else reranker.ascore(pairs[: len(texts)]))
-
-            pairs = [(QUERY, text) for text in long_texts(MANY)]
-            await assert_documents_are_handled_elsewhere(ask)
-
-    @pytest.mark.parametrize("name", ["bert", "bert-onnx", "embedded"])
-    def test_closing_while_others_rank_loses_nothing(self, open_reranker: OpenReranker, name: str) -> None:
-        def rank(reranker: Reranker, start: threading.Barrier) -> int | None:
-            start.wait()
-            try:
-                return len(reranker.rank(QUERY, DOCUMENTS))
-            except ClosedError:
-                return None
-
-        for _ in range(5):
-            reranker, start = open_reranker(name), threading.Barrier(5)
-            with ThreadPoolExecutor(4) as threads:
-                answers = [threads.submit(rank, reranker, start) for _ in range(4)]
-                start.wait()
-                reranker.close()
-            assert {answer.result() for answer in answers} <= {len(DOCUMENTS), None}
-
-    @pytest.mark.parametrize("name", ["embedded", "bert-onnx"])
-    def test_a_forked_child_ranks_while_the_parents_threads_do(self, open_reranker: OpenReranker, name: str) -> None:
-        with open_reranker(name, cache="memory") as reranker:
-            expected = reranker.rank(QUERY, DOCUMENTS)
-            stop = threading.Event()
-
-            def keep_busy() -> None:
-                seed = 0
-                while not stop.is_set():
-                    reranker.rank(QUERY, mixed_lengths(5, seed=(seed := seed + 1)))
-
-            with ThreadPoolExecutor(3) as threads:
-                busy = [threads.submit(keep_busy) for _ in range(3)]
-                try:
-                    for _ in range(3):
-                        assert _in_a_child(reranker) == logits(expected)
-                finally:
-                    stop.set()
-                for each in busy:
-                    each.result()
-
-    def test_torch_says_why_a_forked_child_cannot(self, bert: Reranker) -> None:
-        bert.rank(QUERY, DOCUMENTS)
-        assert "loaded with torch before the process forked" in str(_in_a_child(bert))
 
 
 class TestTruncation:
@@ -344,15 +250,17 @@ class TestTruncation:
         assert results.report.windows == 0
 
 
-@pytest.mark.xfail(strict=False, reason="rerank_plugins.text.language detects no language yet")
-def test_unreadable_text_is_reported_and_warned_of_once(open_reranker: OpenReranker) -> None:
-    with open_reranker("bert") as reranker:
-        with pytest.warns(UnreadableTextWarning, match="BAAI/bge-reranker-v2-m3"):
+def test_unreadable_text_is_reported_and_warned_of_once(open_reranker: OpenReranker, tmp_path: Path) -> None:
+    folder = shutil.copytree(EMBEDDED_FOLDER, tmp_path / "m")  # a model that nobody else has been warned of
+    with Reranker(folder) as reranker:
+        with pytest.warns(UnreadableTextWarning, match="Chinese.*BAAI/bge-reranker-v2-m3"):
             results = reranker.rank("苹果公司最新发布的功能", ["苹果发布会介绍新款iPhone和健康功能", "apple"])
         assert results.report.unreadable == 2
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert reranker.rank("苹果公司", ["apple"]).report.unreadable == 1
+        with pytest.warns(UnreadableTextWarning, match="Russian|Cyrillic"):
+            reranker.rank("столица Франции", ["Париж является главным городом Французской Республики."])
     with open_reranker("xlm-roberta") as reranker:
         assert reranker.rank("苹果公司最新发布的功能", ["苹果发布会介绍新款"]).report.unreadable == 0
 
@@ -456,27 +364,5 @@ class Mine(Reranker):
     timeouts: int
 
 
-async def _gather(reranker: Reranker, lists: list[list[str]]) -> list[list[RankResult]]:
+async def rank_all(reranker: Reranker, lists: list[list[str]]) -> list[list[RankResult]]:
     return await asyncio.gather(*(reranker.arank(QUERY, documents) for documents in lists))
-
-
-def _in_a_child(reranker: Reranker) -> Any:
-    context = multiprocessing.get_context("fork")
-    receiver, sender = context.Pipe(duplex=False)
-
-    def work() -> None:
-        try:
-            sender.send(logits(reranker.rank(QUERY, DOCUMENTS)))
-        except ForkedError as error:
-            sender.send(str(error))
-
-    child = context.Process(target=work)
-    child.start()
-    try:
-        assert receiver.poll(SECONDS), "the child hangs"
-        answer = receiver.recv()
-        child.join(SECONDS)
-        assert child.exitcode == 0
-    finally:
-        child.kill()
-    return answer

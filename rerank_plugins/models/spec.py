@@ -47,6 +47,7 @@ def resolve(config: RerankConfig) -> ModelSpec:
         ModelNotFoundError: If the model, or a file of it, is missing or cannot be reached.
         UnsupportedModelError: If it declares something other than one relevance score.
     """
+    choose_backend((), config)  # A wrong name is an error before the Hub is asked.
     source = find_source(config)
     backend = choose_backend(source.files, config)
     if backend is None:

@@ -10,7 +10,6 @@ from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass
 
-from rerank_plugins.backends import backend_name
 from rerank_plugins.errors import (
     ClosedError,
     DeadlineExceededError,
@@ -71,7 +70,9 @@ class LocalScorer:
         """The model's files, and all settings that decide a score."""
         spec, config = self._spec, self._config
         reading = f"{self.max_length} {config.long_documents} {config.max_windows}"
-        return f"{self._model.digest} {backend_name(spec.backend)} {spec.placement.dtype} {reading} {ENCODING_VERSION}"
+        # With its module: two users' backends may have one name.
+        backend = f"{spec.backend.__module__}.{spec.backend.__qualname__}"
+        return f"{self._model.digest} {backend} {spec.placement.dtype} {reading} {ENCODING_VERSION}"
 
     @property
     def busy_seconds(self) -> float:

@@ -52,7 +52,7 @@ def test_as_many_threads_as_are_asked_for_give_the_same(model_folder: Callable[[
 
 def test_a_file_that_is_no_onnx(model_folder: Callable[[str], Path], tmp_path: Path) -> None:
     folder = copy_of(model_folder("bert-onnx"), tmp_path / "m")
-    (folder / "model.onnx").write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    (folder / "model.onnx").write_bytes(b"not an ONNX file")
     with pytest.raises(UnsupportedModelError, match="cannot be loaded by onnxruntime"):
         Reranker(folder)
 

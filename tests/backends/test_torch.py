@@ -118,7 +118,7 @@ def test_a_head_of_two_rows_under_a_config_of_one_label(model_folder: Callable[[
         Reranker(folder)
 
 
-@pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1", b"\x08" + b"\x00" * 200])
+@pytest.mark.parametrize("content", [b"", b"not a safetensors file", b"\x08" + b"\x00" * 200])
 def test_a_damaged_checkpoint(model_folder: Callable[[str], Path], tmp_path: Path, content: bytes) -> None:
     folder = copy_of(model_folder("bert"), tmp_path / "m")
     (folder / "model.safetensors").write_bytes(content)

@@ -214,7 +214,7 @@ class TestDigest:
             "merges.txt",
             "sentencepiece.bpe.model",
             "spm.model",
-            "chat_template.jinja",
+            "prompt.jinja",
             "modeling_mine.py",
         ],
     )

@@ -183,15 +183,18 @@ class TestIdentity:
             assert open_scorer("bert", **others).fingerprint == same
         assert open_scorer(copy).fingerprint == same, "the same files elsewhere are the same model"
         backend, _ = controlled(TorchBackend)
+        namesake, _ = controlled(TorchBackend)
+        namesake.__module__ = "somebody.elses"
         different = [
             open_scorer("bert", max_length=32),
             open_scorer("bert", long_documents="windows"),
             open_scorer("bert", long_documents="windows", max_windows=3),
             open_scorer("bert", backend=backend),
+            open_scorer("bert", backend=namesake),
             open_scorer("bert-onnx"),
             open_scorer("xlm-roberta"),
         ]
-        assert len({same, *(each.fingerprint for each in different)}) == 7
+        assert len({same, *(each.fingerprint for each in different)}) == 8
 
 
 class TestTrouble:

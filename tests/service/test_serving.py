@@ -21,7 +21,6 @@ import httpx
 import pytest
 
 from rerank_plugins import RerankConfig
-from rerank_plugins.backends.onnx import OnnxBackend
 from rerank_plugins.errors import RerankError
 from rerank_plugins.options import ServiceSettings
 from rerank_plugins.service.app import create_app
@@ -29,6 +28,7 @@ from rerank_plugins.service.engine import MAX_FAILURES
 from rerank_plugins.service.errors import DisconnectedError
 from rerank_plugins.service.refusals import STATUS, status_of
 from rerank_plugins.wire.paths import FORMATS
+from tests.fakes import controlled
 from tests.service.conftest import Service, Start
 from tests.service.fakes import FakeRanker
 from tests.waiting import SECONDS, until
@@ -40,24 +40,24 @@ HEADERS = b"POST /rerank HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r
 
 
 class Gate:
-    """Forward passes that wait until they are let through."""
+    """A tiny model whose forward passes wait until they are let through.
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.open = threading.Event()
-        self.entered = threading.Semaphore(0)
-        forward = OnnxBackend.forward
+    Attributes:
+        config: What loads it, through a backend of its own.
+        open: Lets passes through.
+        entered: Released at the start of each pass.
+    """
 
-        def waiting(backend: OnnxBackend, batch: object) -> object:
-            self.entered.release()
-            assert self.open.wait(60)
-            return forward(backend, batch)
-
-        monkeypatch.setattr(OnnxBackend, "forward", waiting)
+    def __init__(self, folder: Path) -> None:
+        backend, controls = controlled()
+        controls.gate.clear()
+        self.config = RerankConfig(model=str(folder), backend=backend)
+        self.open, self.entered = controls.gate, controls.entered
 
 
 @pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    gate = Gate(monkeypatch)
+def gate(model_folder: Callable[[str], Path]) -> Iterator[Gate]:
+    gate = Gate(model_folder("bert-onnx"))
     yield gate
     gate.open.set()
 
@@ -73,7 +73,7 @@ def connection(url: str) -> socket.socket:
 
 
 def test_requests_wait_for_the_model(start: Start, gate: Gate) -> None:
-    service = start()  # warming up, at the gate
+    service = start(config=gate.config)  # warming up, at the gate
     assert (service.get("/ready").status_code, service.get("/ready").json()) == (503, {"status": "loading"})
     assert service.get("/health").status_code == 200
     answers: queue.Queue[httpx.Response] = queue.Queue()
@@ -88,7 +88,7 @@ def test_requests_wait_for_the_model(start: Start, gate: Gate) -> None:
 
 
 def test_a_request_gives_up_in_time(start: Start, gate: Gate) -> None:
-    service = start(timeout=0.3)
+    service = start(config=gate.config, timeout=0.3)
     answer = service.post("/v2/rerank", BODY)
     assert answer.status_code == 504
     assert "waiting for the model to load" in answer.json()["message"]
@@ -115,16 +115,16 @@ def test_a_model_that_hangs_turns_health_red(start: Start) -> None:
 
 def test_a_call_that_hangs_times_out(start: Start, gate: Gate) -> None:
     gate.open.set()
-    service = start(timeout=0.5)
+    service = start(config=gate.config, timeout=0.5)
     ready(service)
     gate.open.clear()
     answer = service.post("/rerank", BODY)
     assert (answer.status_code, "ranking took" in answer.json()["error"]) == (504, True)
 
 
-def test_a_full_queue_refuses_at_once(start: Start, gate: Gate, model_folder: Callable[[str], Path]) -> None:
+def test_a_full_queue_refuses_at_once(start: Start, gate: Gate) -> None:
     gate.open.set()
-    service = start(config=RerankConfig(model=str(model_folder("bert-onnx")), num_threads=1, max_queue=10))
+    service = start(config=replace(gate.config, num_threads=1, max_queue=10))
     ready(service)
     gate.open.clear()
     while gate.entered.acquire(blocking=False):
@@ -143,9 +143,9 @@ def test_a_full_queue_refuses_at_once(start: Start, gate: Gate, model_folder: Ca
     asking.join()
 
 
-def test_a_caller_who_hangs_up_frees_the_place(start: Start, gate: Gate, model_folder: Callable[[str], Path]) -> None:
+def test_a_caller_who_hangs_up_frees_the_place(start: Start, gate: Gate) -> None:
     gate.open.set()
-    service = start(config=RerankConfig(model=str(model_folder("bert-onnx")), num_threads=1, max_queue=10))
+    service = start(config=replace(gate.config, num_threads=1, max_queue=10))
     ready(service)
     gate.open.clear()
     while gate.entered.acquire(blocking=False):
@@ -163,7 +163,7 @@ def test_a_caller_who_hangs_up_frees_the_place(start: Start, gate: Gate, model_f
 
 async def test_health_answers_while_the_model_is_busy(start: Start, gate: Gate) -> None:
     gate.open.set()
-    service = start()
+    service = start(config=gate.config)
     ready(service)
     gate.open.clear()
     documents = [f"Passage {place} says that bread is baked and Hamlet was written. " * 3 for place in range(50)]
@@ -280,7 +280,7 @@ def test_head_is_get_without_a_body(service: Service, path: str) -> None:
 
 
 def test_head_tells_the_state_too(start: Start, gate: Gate) -> None:
-    service = start()  # warming up, at the gate
+    service = start(config=gate.config)  # warming up, at the gate
     assert httpx.head(service.url + "/ready").status_code == 503
     assert httpx.head(service.url + "/health").status_code == 200
 
