@@ -143,8 +143,8 @@ def scale_rows(file: Path) -> None:
     In fp32 this changes nothing. In int8 the activations of a run share one scale, and in encoders a few tokens have
     values far larger than all others (Bondarenko, Nagel, Blankevoort: "Understanding and Overcoming the Challenges of
     Efficient Transformer Quantization", EMNLP 2021), which leaves the others a few of its 256 steps. With rows of one
-    size each token has all of them (benchmarks/README.md, "What we tried"). Attention that is one operator stays as it
-    is.
+    size each token has all of them (benchmarks/README.md, "What was tried"). Attention that is one operator stays as
+    it is.
 
     Args:
         file: The model in fp32, which is changed.
