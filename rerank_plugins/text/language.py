@@ -22,7 +22,7 @@ _MIN_WORDS = 5
 _MIN_SHARE = 0.2
 _MIN_DISTINCT = 2
 # ... and outnumber the words of the model's languages this many times.
-_MIN_RATIO = 2
+_MIN_RATIO = 4
 # Without any word of the model's languages alone, words of both ("was", "die") count too, and more are required.
 _MIN_SHARE_WITH_SHARED = 0.3
 _MIN_WITH_SHARED = 3

@@ -67,6 +67,8 @@ READ = [
     "The Soviet Union (Russian: Сове́тский Сою́з) was a state, and Xi Jinping (习近平) leads another.",
     "what does je ne sais quoi mean",
     "de novo protein design",
+    "who founded mission nuestra senora de la soledad",
+    "yo la tengo theres a riot going on release date",
     "crème brûlée recipe",
     "El Niño",
     "was Hitler in Vienna",
