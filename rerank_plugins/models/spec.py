@@ -49,6 +49,8 @@ def resolve(config: RerankConfig) -> ModelSpec:
     """
     choose_backend((), config)  # A wrong name is an error before the Hub is asked.
     source = find_source(config)
+    if reason := explain_files(source.name, source.files):
+        raise ModelNotFoundError(reason)
     backend = choose_backend(source.files, config)
     if backend is None:
         raise _nothing_to_load(source)
@@ -63,7 +65,6 @@ def _nothing_to_load(source: Source) -> ModelNotFoundError:
     names = sorted(source.files)
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return ModelNotFoundError(
-        explain_files(source.name, names)
-        or f"'{source.name}' has neither .safetensors nor .onnx weights; its files: {shown or 'none'}. If a download "
+        f"'{source.name}' has neither .safetensors nor .onnx weights; its files: {shown or 'none'}. If a download "
         "was interrupted, load it once with a network."
     )
