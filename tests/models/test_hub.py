@@ -19,10 +19,10 @@ Answer = tuple[int, bytes, dict[str, str]]
 UNREACHABLE = {"HF_ENDPOINT": "http://127.0.0.1:9"}
 SCRIPT = """
 import json, sys
-from rerank_plugins import Reranker
+from rerank_plugins import Reranker, RerankError
 try:
     reranker = Reranker(**json.loads(sys.argv[1]))
-except ValueError as error:
+except RerankError as error:
     print(json.dumps({"error": type(error).__name__, "message": str(error)}))
 else:
     results = reranker.rank("who wrote hamlet", ["bread", "shakespeare wrote hamlet"])
