@@ -68,15 +68,19 @@ def evaluate(
     tasks = list(zip(datasets, lists, _baselines(datasets, lists, baseline), strict=True))
     names: Sequence[str | None] = model or [None if config.model is None else str(config.model)]
     evaluations = [each for name in names for each in _evaluate(tasks, replace(config, model=name), top_n)]
-    if json:
-        print_json({"datasets": [evaluation.as_json() for evaluation in evaluations]})
-    else:
-        for evaluation in evaluations:
-            _print(evaluation)
+    _show(evaluations, json=json)
     if report is not None:
         from rerank_plugins.evaluation.report import save_report
 
         errors.print(f"Report: {save_report(evaluations, report)}", style="dim", soft_wrap=True)
+
+
+def _show(evaluations: "Sequence[Evaluation]", *, json: bool) -> None:
+    if json:
+        print_json({"datasets": [evaluation.as_json() for evaluation in evaluations]})
+        return
+    for evaluation in evaluations:
+        _print(evaluation)
 
 
 def _evaluate(tasks: "Sequence[Task]", config: RerankConfig, top_n: int) -> "list[Evaluation]":

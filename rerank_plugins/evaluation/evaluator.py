@@ -11,7 +11,7 @@ from rerank_plugins.evaluation.first_stage import OnProgress
 from rerank_plugins.evaluation.measures import average, p_value, per_question
 from rerank_plugins.evaluation.results import Baseline, Comparison, Evaluation, Quality, Scored, Workload
 from rerank_plugins.evaluation.runs import Run, check_run
-from rerank_plugins.reranker import Reranker
+from rerank_plugins.ranking.base import Ranker
 
 if TYPE_CHECKING:
     from rerank_plugins.retrieval.embedding import BiEncoder
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def evaluate(
     dataset: Dataset,
     candidates: Run,
-    reranker: Reranker,
+    reranker: Ranker,
     *,
     top_n: int = 5,
     baseline: Baseline | None = None,
@@ -66,7 +66,7 @@ def evaluate(
 
 
 def _score(
-    dataset: Dataset, candidates: Run, reranker: Reranker, on_progress: OnProgress | None
+    dataset: Dataset, candidates: Run, reranker: Ranker, on_progress: OnProgress | None
 ) -> tuple[dict[str, list[Scored]], Workload]:
     scored: dict[str, list[Scored]] = {}
     truncated, seconds = 0, 0.0
@@ -87,7 +87,7 @@ def _score(
 
 
 def rerank_first(scored: dict[str, list[Scored]], k: int | None) -> Run:
-    """Order the first `k` candidates by logit and keep the rest below them in their order.
+    """Order the first `k` candidates by raw score and keep the rest below them in their order.
 
     Args:
         scored: The candidates of each query, in the first stage's order.
@@ -100,7 +100,7 @@ def rerank_first(scored: dict[str, list[Scored]], k: int | None) -> Run:
     run: Run = {}
     for query_id, candidates in scored.items():
         head = candidates if k is None else candidates[:k]
-        best_first = sorted(head, key=lambda candidate: -candidate.logit)
+        best_first = sorted(head, key=lambda candidate: -candidate.raw_score)
         run[query_id] = [candidate.document_id for candidate in best_first + candidates[len(head) :]]
     return run
 

@@ -12,7 +12,7 @@ class Scored:
     """One candidate of one query, with what the reranker returned for it."""
 
     document_id: str
-    logit: float
+    raw_score: float
     score: float
 
 

@@ -28,7 +28,6 @@ class LoadedModel:
         tokenizer: Its tokenizer.
         template: Its pair template.
         languages: What it can read.
-        warned_of: Languages that it cannot read and that a user was warned of.
         backend: What runs it.
         scheduler: The queue in front of the backend.
 
@@ -42,7 +41,6 @@ class LoadedModel:
         self.template = read_template(self.tokenizer, spec.declared.pair_encoding)
         check_template(spec.folder.name, self.template)
         self.languages = LanguageCheck(self.tokenizer.tokenizer, spec.declared.languages)
-        self.warned_of: set[str] = set()
         self.backend: Backend = spec.backend(spec.folder, spec.placement)
         run = runner(self.backend, self.template, pad_token_id=spec.declared.pad_token_id)
         self._score_a_first_pair(run)

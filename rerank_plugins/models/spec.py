@@ -1,7 +1,7 @@
 """Everything about a model, resolved once from a user's options."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from rerank_plugins.backends import choose_backend
 from rerank_plugins.backends.base import Backend, ModelFolder, Placement
@@ -11,6 +11,8 @@ from rerank_plugins.models.source import Source, find_source
 from rerank_plugins.models.unusable import explain_files
 from rerank_plugins.options import RerankConfig
 
+# What the backends of this package load. A user's own backend may load other files.
+_WEIGHTS = (".safetensors", ".onnx")
 # Files that decide how a text becomes token ids and a number becomes a score, beside the weights.
 _CONFIGURATION = (".json", ".txt", ".model", ".jinja", ".py")
 
@@ -50,7 +52,8 @@ def resolve(config: RerankConfig) -> ModelSpec:
     choose_backend((), config)  # A wrong name is an error before the Hub is asked.
     source = find_source(config)
     backend = choose_backend(source.files, config)
-    if backend is None:
+    without_weights = not any(PurePosixPath(name).suffix in _WEIGHTS for name in source.files)
+    if backend is None or (without_weights and isinstance(config.backend, str)):
         raise _nothing_to_load(source)
     weights = tuple(backend.choose_weights(source.files, config))
     placement = backend.place(config)  # Before a download of gigabytes: a wrong device is an error now.

@@ -3,7 +3,6 @@
 import asyncio
 import math
 import time
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import wait
@@ -15,14 +14,12 @@ from rerank_plugins.errors import (
     DeadlineExceededError,
     InvalidValueError,
     ScoringError,
-    UnreadableTextWarning,
 )
 from rerank_plugins.models.registry import acquire_for
 from rerank_plugins.models.spec import ModelSpec
 from rerank_plugins.options import RerankConfig
 from rerank_plugins.scheduling.request import Request
 from rerank_plugins.scores import DocumentScore, QueryDocuments, Scored, ScoreScale, Timing, Usage
-from rerank_plugins.text.language import unreadable_message
 from rerank_plugins.text.pairs import ENCODING_VERSION, EncodedPairs, pair_encoder
 
 Pair = tuple[str, str]
@@ -147,20 +144,11 @@ class LocalScorer:
         encoded = self._encoder.encode(pairs)
         texts = dict.fromkeys(text for pair in pairs for text in pair)
         unreadable = {text: language for text in texts if (language := self._model.languages.unreadable(text))}
-        self._warn(Counter(unreadable.values()))
+        self._model.languages.warn(self.name, Counter(unreadable.values()))
         seconds = time.perf_counter() - start
         # Here, since it sorts the pairs, and `ascore` must not do that on the event loop's thread.
         request = Request(encoded.pairs, max_batch_tokens=self._batch_tokens)
         return _Work(lists, pairs, encoded, unreadable, request, seconds)
-
-    def _warn(self, unreadable: Counter[str]) -> None:
-        """Warn of texts that the model cannot read, the first time that a language occurs."""
-        warned = self._model.warned_of
-        new = {language: count for language, count in unreadable.items() if language not in warned}
-        if new:
-            warned.update(new)
-            message = unreadable_message(self.name, new, self._model.languages.readable)
-            warnings.warn(message, UnreadableTextWarning, stacklevel=2)
 
     def _submit(self, request: Request) -> None:
         self._model.scheduler.submit(request, max_queue=self._config.max_queue)

@@ -2,12 +2,14 @@
 
 import re
 import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
+from rerank_plugins.errors import UnreadableTextWarning
 from rerank_plugins.text.function_words import FUNCTION_WORDS, LETTERS
 from rerank_plugins.text.languages import LANGUAGES, language_code, name_of_script
 from rerank_plugins.text.scripts import main_script, scripts_of_vocabulary
@@ -73,6 +75,7 @@ class LanguageCheck:
     def __init__(self, vocabulary: Tokenizer | Mapping[str, int], languages: Sequence[str] | None = None) -> None:
         self.readable = _readable(vocabulary, languages)
         self._words = None if languages is None else _LatinCheck.of(self.readable.languages or ())
+        self._warned: set[str] = set()
 
     def unreadable(self, text: str) -> str | None:
         """Name the language or the script of a text that the model cannot read.
@@ -88,6 +91,18 @@ class LanguageCheck:
         if script is None or self.readable.scripts is None or script in self.readable.scripts:
             return None
         return name_of_script(script)
+
+    def warn(self, model: str, found: Mapping[str, int]) -> None:
+        """Warn of texts that the model cannot read, the first time that a language occurs.
+
+        Args:
+            model: The model's name.
+            found: The number of texts in each language.
+        """
+        new = {language: count for language, count in found.items() if language not in self._warned}
+        if new:
+            self._warned.update(new)
+            warnings.warn(unreadable_message(model, new, self.readable), UnreadableTextWarning, stacklevel=2)
 
 
 class _LatinCheck:

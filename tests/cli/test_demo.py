@@ -53,7 +53,7 @@ def test_passages_and_questions_of_ones_own(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("demo", "q", "--questions", "f"), "Both a QUESTION and --questions were given"),
+        (("demo", "q", "--questions", "f"), "QUESTION and --questions were both given"),
         (("demo", "--corpus", "nowhere.txt"), "There is no file 'nowhere.txt'"),
         (("demo", " "), "query is empty or blank"),
         (("demo", "q", "--model", "/no/model"), "There is no folder '/no/model'"),

@@ -87,7 +87,7 @@ def test_a_terminal_without_utf_8(run: Run) -> None:
 
 def test_warnings_are_one_line(run: Run) -> None:
     done = run("rank", "苹果公司最新发布的功能", stdin="苹果发布会介绍新款和健康功能")
-    assert done.stderr.startswith("Warning: The vocabulary of 'embedded' hardly knows 2 of these texts")
+    assert done.stderr.startswith("Warning: 2 texts are in Chinese, which 'embedded' does not read")
     assert len(done.stderr.splitlines()) == 1
 
 

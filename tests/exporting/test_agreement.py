@@ -12,7 +12,7 @@ from rerank_plugins.results import RankResult
 def ranking(*logits: float) -> list[RankResult]:
     """Results of documents with these logits, best first."""
     order = sorted(range(len(logits)), key=lambda place: -logits[place])
-    return [RankResult(index=place, score=0.5, logit=logits[place], truncated=False) for place in order]
+    return [RankResult(index=place, score=0.5, raw_score=logits[place], truncated=False) for place in order]
 
 
 def test_the_same_ranking_agrees_in_everything() -> None:
@@ -52,8 +52,8 @@ def test_equal_scores_are_an_order_only_where_both_have_them() -> None:
     [
         ("", "holds no lists"),
         ("{", "Line 1 of"),
-        ('{"query": "who"}', 'is no {"query"'),
-        ('["who"]', 'is no {"query"'),
+        ('{"query": "who"}', 'is not an object with "query"'),
+        ('["who"]', 'is not an object with "query"'),
         ('{"query": "who", "documents": []}', "has no documents"),
         ('{"query": "who", "documents": "text"}', "has no documents"),
     ],
