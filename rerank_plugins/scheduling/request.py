@@ -96,6 +96,11 @@ class Request:
         """Tokens of the longest pair that waits."""
         return self.length(self._places[-1])
 
+    @property
+    def queue_seconds(self) -> float:
+        """How long the first pair waited; 0 where no batch has taken one."""
+        return 0.0 if self.started_at is None else self.started_at - self.submitted_at
+
     def length(self, place: int) -> int:
         """Tokens of one pair."""
         return self.pairs[place].length

@@ -133,12 +133,12 @@ class LocalScorer:
 
     def _prepare(self, lists: Sequence[QueryDocuments]) -> "_Work":
         self._check_open()
-        for each in lists:
-            if each.instruction is not None:
-                raise InvalidValueError(
-                    f"instruction={each.instruction!r}: '{self.name}' has no place for an instruction in its prompt. "
-                    "Leave it out, or put what matters into the query."
-                )
+        given = next((each.instruction for each in lists if each.instruction is not None), None)
+        if given is not None:
+            raise InvalidValueError(
+                f"instruction={given!r}: '{self.name}' has no place for an instruction in its prompt. Leave it out, or "
+                "put what matters into the query."
+            )
         start = time.perf_counter()
         pairs = list(dict.fromkeys((each.query, document) for each in lists for document in each.documents))
         encoded = self._encoder.encode(pairs)
@@ -161,7 +161,7 @@ class _Work:
     Attributes:
         lists: The caller's lists.
         pairs: Their different pairs.
-        encoded: The same for the model.
+        encoded: The pairs for the model.
         unreadable: Texts that the model cannot read, with their languages.
         request: The encoded pairs on their way through the queue.
         tokenize_seconds: How long it took to make this.
@@ -177,8 +177,9 @@ class _Work:
     def finish(self) -> list[Scored]:
         """Put the scores back into the caller's lists."""
         found = self._best(self.request.answer.scores.tolist())
-        timing = self._timing()
-        usages = self._usages()
+        queue = self.request.queue_seconds
+        forward = time.perf_counter() - self.request.submitted_at - queue
+        timing = Timing(queue=queue, tokenize=self.tokenize_seconds, forward=forward)
         return [
             Scored(
                 scores=[found[each.query, document] for document in each.documents],
@@ -186,7 +187,7 @@ class _Work:
                 timing=timing,
                 unreadable=self._languages(each),
             )
-            for each, usage in zip(self.lists, usages, strict=True)
+            for each, usage in zip(self.lists, self._usages(), strict=True)
         ]
 
     def _best(self, raw_scores: list[float]) -> dict[Pair, DocumentScore]:
@@ -198,15 +199,6 @@ class _Work:
             if pair not in best or raw > best[pair].raw:
                 best[pair] = DocumentScore(raw, window.query_truncated, window.document_truncated, window.span)
         return best
-
-    def _timing(self) -> Timing:
-        request = self.request
-        started = request.submitted_at if request.started_at is None else request.started_at
-        return Timing(
-            queue=started - request.submitted_at,
-            tokenize=self.tokenize_seconds,
-            forward=time.perf_counter() - started,
-        )
 
     def _usages(self) -> list[Usage]:
         """Count what each list took; a pair that several lists share counts for the first of them."""
