@@ -127,7 +127,7 @@ def test_the_command_says_how_far_the_two_agree(
     assert answer["agreement"]["pairs"] == 2 * len(DOCUMENTS)
     assert 0.0 < answer["agreement"]["largest_difference"] < 1.0
     shown = run("export", model_folder("bert"), tmp_path / "fp32", "--verify", lists)
-    assert "same first five                   1.0000" in shown.stdout, shown.stdout + shown.stderr
+    assert "same first five             1.0000" in shown.stdout, shown.stdout + shown.stderr
     refused = run("export", model_folder("bert"), tmp_path / "fp32")
     assert refused.returncode == 1
     assert "is not empty" in refused.stderr
