@@ -35,7 +35,7 @@ class Reranker(ScorerRanker):
     Attributes:
         config: The configuration as given.
         model: The model's name; "embedded" for the one in the package.
-        backend: `onnx` or `torch`.
+        backend: The name of the backend, such as `onnx`.
         device: Where it runs.
         dtype: What it computes in; `auto` for what an ONNX file holds.
         max_length: Tokens a pair may have, after the model's own limit.

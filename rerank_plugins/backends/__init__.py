@@ -2,22 +2,25 @@
 
 import importlib
 from collections.abc import Collection
+from inspect import get_annotations
 
 from rerank_plugins.backends.base import Backend
 from rerank_plugins.errors import InvalidTypeError, InvalidValueError
 from rerank_plugins.options import RerankConfig
 
 # name: (module, class). The first one wins where two claim a model alike.
-_BACKENDS = {
+BACKENDS = {
     "onnx": ("rerank_plugins.backends.onnx", "OnnxBackend"),
     "torch": ("rerank_plugins.backends.torch", "TorchBackend"),
 }
+
+_SEE = "See docs/extending.md and rerank_plugins.backends.base.Backend."
 
 
 def backend_name(backend: type[Backend]) -> str:
     """Return a backend's name in the table, or the name of a user's own class."""
     place = (backend.__module__, backend.__qualname__)
-    return next((name for name, known in _BACKENDS.items() if known == place), backend.__qualname__)
+    return next((name for name, known in BACKENDS.items() if known == place), backend.__qualname__)
 
 
 def choose_backend(files: Collection[str], config: RerankConfig) -> type[Backend] | None:
@@ -35,25 +38,32 @@ def choose_backend(files: Collection[str], config: RerankConfig) -> type[Backend
         return _checked(config.backend)
     if config.backend != "auto":
         return _named(config.backend)
-    claims = [(backend.claim(files, config), backend) for backend in map(_named, _BACKENDS)]
+    claims = [(backend.claim(files, config), backend) for backend in map(_named, BACKENDS)]
     strongest, backend = max(claims, key=lambda claim: claim[0])
     return backend if strongest else None
 
 
 def _named(name: str) -> type[Backend]:
-    if name not in _BACKENDS:
-        known = ", ".join(map(repr, ("auto", *_BACKENDS)))
+    if name not in BACKENDS:
+        known = ", ".join(map(repr, ("auto", *BACKENDS)))
         raise InvalidValueError(f"backend must be one of {known}, or a Backend class, got {name!r}.")
-    module, attribute = _BACKENDS[name]
+    module, attribute = BACKENDS[name]
     backend: type[Backend] = getattr(importlib.import_module(module), attribute)
     return backend
 
 
 def _checked(backend: type) -> type[Backend]:
     missing = [name for name in ("choose_weights", "place", "forward", "close") if not hasattr(backend, name)]
-    if missing or not isinstance(backend, type):
-        raise InvalidTypeError(
-            f"backend={backend!r} is not a backend: it lacks {', '.join(missing) or 'being a class'}. See "
-            "rerank_plugins.backends.base.Backend."
-        )
+    if missing:
+        raise InvalidTypeError(f"backend={backend!r} lacks {', '.join(missing)}. {_SEE}")
     return backend
+
+
+def check_attributes(backend: Backend) -> None:
+    """Refuse a loaded backend that lacks what the queue in front of it must know.
+
+    Raises:
+        InvalidTypeError: If an attribute of the protocol is missing.
+    """
+    if missing := [name for name in get_annotations(Backend) if not hasattr(backend, name)]:
+        raise InvalidTypeError(f"{type(backend).__name__} has no {', '.join(missing)} after it is made. {_SEE}")

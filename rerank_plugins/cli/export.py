@@ -12,6 +12,7 @@ from rich.table import Table
 from rerank_plugins.cli import options
 from rerank_plugins.cli.screen import console, errors, print_json
 from rerank_plugins.options import ModelOptions, ReadingOptions, RerankConfig
+from rerank_plugins.options.declaration import options_of
 from rerank_plugins.reranker import Reranker
 
 if TYPE_CHECKING:
@@ -24,7 +25,11 @@ class Precision(StrEnum):
     INT8 = "int8"
 
 
-@options.takes_config(ModelOptions, ReadingOptions, without=("model", "onnx_file", "long_documents", "activation"))
+# An export reads pairs only to compare, and then as long as is asked for.
+_UNUSED = ("model", "onnx_file", *(each.name for each in options_of(ReadingOptions) if each.name != "max_length"))
+
+
+@options.takes_config(ModelOptions, ReadingOptions, without=_UNUSED)
 def export(
     model: Annotated[str, typer.Argument(help="Folder, or name on the Hub.")],
     folder: Annotated[Path, typer.Argument(help="Target folder; new or empty.")],

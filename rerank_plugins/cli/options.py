@@ -23,7 +23,7 @@ def flags_of(*configs: type[Options], without: Collection[str] = ()) -> dict[str
 
     Examples:
         >>> list(flags_of(ReadingOptions))
-        ['max_length', 'long_documents', 'activation']
+        ['max_length', 'long_documents', 'max_windows', 'activation']
     """
     options = [option for config in configs for option in options_of(config)]
     return {option.name: _flag(option) for option in options if option.name not in without}

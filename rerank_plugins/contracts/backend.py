@@ -100,10 +100,9 @@ class BackendContract:
         assert self.backend.claim(["README.md", "config.json", "tokenizer.json"], self._config(folder)) == 0
 
     def test_it_chooses_weights_from_the_folder(self, folder: Path) -> None:
-        """At least one file, and none that is not there."""
+        """No file that is not there; a backend without weights chooses none."""
         files = file_names(folder)
         weights = self.backend.choose_weights(files, self._config(folder))
-        assert weights
         assert set(weights) <= files
 
     def test_it_says_what_it_wants(self, loaded: LoadedBackend) -> None:

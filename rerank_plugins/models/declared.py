@@ -6,7 +6,6 @@ from pathlib import Path
 from rerank_plugins.errors import ModelNotFoundError, UnsupportedModelError
 from rerank_plugins.json_files import Fields, read_fields
 from rerank_plugins.models.refusals import check_declared, check_modules
-from rerank_plugins.models.unusable import explain
 from rerank_plugins.options import MIN_MAX_LENGTH
 
 # These models count positions from pad_token_id + 1, so the first pad_token_id + 1 rows of the position table are
@@ -69,8 +68,6 @@ def read_declared(name: str, folder: Path) -> DeclaredConfig:
         >>> read_declared("BAAI/bge-reranker-v2-m3", folder).max_positions
         8192
     """
-    if reason := explain(folder):
-        raise ModelNotFoundError(reason)
     check_modules(name, folder)
     if not (folder / "config.json").is_file():
         raise ModelNotFoundError(

@@ -3,6 +3,7 @@
 import hashlib
 from functools import cached_property
 
+from rerank_plugins.backends import check_attributes
 from rerank_plugins.backends.base import Backend
 from rerank_plugins.backends.layout import runner
 from rerank_plugins.errors import RerankError, UnsupportedModelError
@@ -15,6 +16,9 @@ from rerank_plugins.text.language import LanguageCheck
 from rerank_plugins.text.pairs import PairEncoder
 from rerank_plugins.text.template import read_template
 from rerank_plugins.text.tokenizer import load_tokenizer
+
+_AXES = "A file exported to ONNX needs dynamic axes for batch and sequence."
+_FORWARD = "forward() gets the arrays that `inputs` names, and returns one number a pair."
 
 
 class LoadedModel:
@@ -42,6 +46,7 @@ class LoadedModel:
         check_template(spec.folder.name, self.template)
         self.languages = LanguageCheck(self.tokenizer.tokenizer, spec.declared.languages)
         self.backend: Backend = spec.backend(spec.folder, spec.placement)
+        check_attributes(self.backend)
         run = runner(self.backend, self.template, pad_token_id=spec.declared.pad_token_id)
         self._score_a_first_pair(run)
         self.scheduler = Scheduler(
@@ -81,7 +86,8 @@ class LoadedModel:
         except RerankError:
             raise
         except Exception as error:  # each engine has its own for shapes that do not fit
+            exported = any(each.endswith(".onnx") for each in self.spec.folder.weights)
             raise UnsupportedModelError(
-                f"'{name}' is loaded but cannot score a pair: {error}. A file exported to ONNX needs dynamic axes for "
-                "batch and sequence."
+                f"'{name}' is loaded, but {type(self.backend).__name__} cannot score a first pair: "
+                f"{type(error).__name__}: {error}. {_AXES if exported else _FORWARD}"
             ) from error

@@ -1,5 +1,6 @@
 """Everything about a model, resolved once from a user's options."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -8,10 +9,10 @@ from rerank_plugins.backends.base import Backend, ModelFolder, Placement
 from rerank_plugins.errors import ModelNotFoundError
 from rerank_plugins.models.declared import DeclaredConfig, read_declared
 from rerank_plugins.models.source import Source, find_source
-from rerank_plugins.models.unusable import explain_files
+from rerank_plugins.models.unusable import explain, explain_files
 from rerank_plugins.options import RerankConfig
 
-# What the backends of this package load. A user's own backend may load other files.
+# Formats that this package knows enough about to say what is wrong with a file.
 _WEIGHTS = (".safetensors", ".onnx")
 # Files that decide how a text becomes token ids and a number becomes a score, beside the weights.
 _CONFIGURATION = (".json", ".txt", ".model", ".jinja", ".py")
@@ -52,14 +53,35 @@ def resolve(config: RerankConfig) -> ModelSpec:
     choose_backend((), config)  # A wrong name is an error before the Hub is asked.
     source = find_source(config)
     backend = choose_backend(source.files, config)
-    without_weights = not any(PurePosixPath(name).suffix in _WEIGHTS for name in source.files)
-    if backend is None or (without_weights and isinstance(config.backend, str)):
+    if backend is None:
         raise _nothing_to_load(source)
-    weights = tuple(backend.choose_weights(source.files, config))
+    weights = _choose_weights(backend, source, config)
     placement = backend.place(config)  # Before a download of gigabytes: a wrong device is an error now.
     path = source.fetch(weights)
+    _check_files(source.name, path, weights)
     folder = ModelFolder(source.name, path, weights, config.trust_remote_code)
     return ModelSpec(folder, read_declared(source.name, path), backend, placement)
+
+
+def _choose_weights(backend: type[Backend], source: Source, config: RerankConfig) -> tuple[str, ...]:
+    try:
+        return tuple(backend.choose_weights(source.files, config))
+    except ModelNotFoundError as error:
+        if reason := explain_files(source.name, source.files):
+            raise ModelNotFoundError(reason) from error
+        raise
+
+
+def _check_files(name: str, path: Path, weights: Collection[str]) -> None:
+    """Refuse files that are missing or are not what their names say; a backend's own formats are its own business."""
+    if missing := [each for each in weights if not (path / each).is_file()]:
+        raise ModelNotFoundError(
+            f"'{name}' lacks {', '.join(missing)} in '{path}'. If a download was interrupted, load it once with a "
+            "network."
+        )
+    ours = bool(weights) and all(PurePosixPath(each).suffix in _WEIGHTS for each in weights)
+    if ours and (reason := explain(path)):
+        raise ModelNotFoundError(reason)
 
 
 def _nothing_to_load(source: Source) -> ModelNotFoundError:

@@ -75,7 +75,7 @@ class RuntimeOptions(Options):
 
     backend: Annotated[
         str | type[Any],
-        Help("onnx, torch, or auto: ONNX for a folder with an .onnx file, else torch."),
+        Help("What runs the model, such as onnx or torch. auto: ONNX for a folder with an .onnx file, else torch."),
         Check(_check_backend),
     ] = "auto"
     device: Annotated[str, Help("cpu, cuda, cuda:1, mps, or auto: cuda, else mps, else cpu.")] = "auto"

@@ -20,7 +20,7 @@ from rerank_plugins.models.spec import ModelSpec
 from rerank_plugins.options import RerankConfig
 from rerank_plugins.scheduling.request import Request
 from rerank_plugins.scores import DocumentScore, QueryDocuments, Scored, ScoreScale, Timing, Usage
-from rerank_plugins.text.pairs import ENCODING_VERSION, EncodedPairs, pair_encoder
+from rerank_plugins.text.pairs import EncodedPairs, pair_encoder, reading_fingerprint
 
 Pair = tuple[str, str]
 
@@ -65,11 +65,10 @@ class LocalScorer:
     @property
     def fingerprint(self) -> str:
         """The model's files, and all settings that decide a score."""
-        spec, config = self._spec, self._config
-        reading = f"{self.max_length} {config.long_documents} {config.max_windows}"
+        spec, reading = self._spec, reading_fingerprint(self._config, max_length=self.max_length)
         # With its module: two users' backends may have one name.
         backend = f"{spec.backend.__module__}.{spec.backend.__qualname__}"
-        return f"{self._model.digest} {backend} {spec.placement.dtype} {reading} {ENCODING_VERSION}"
+        return f"{self._model.digest} {backend} {spec.placement.dtype} {reading}"
 
     @property
     def busy_seconds(self) -> float:

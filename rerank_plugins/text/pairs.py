@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rerank_plugins.options import ReadingOptions
+from rerank_plugins.options.declaration import options_of
 from rerank_plugins.text.template import PairTemplate
 from rerank_plugins.text.tokenizer import Span, TextTokenizer, TokenizedText
 
@@ -149,6 +150,21 @@ def pair_encoder(
         max_positions=max_positions,
         max_windows=options.max_windows if options.long_documents == "windows" else None,
     )
+
+
+def reading_fingerprint(options: ReadingOptions, *, max_length: int) -> str:
+    """Name everything about reading that decides a raw score: all options of the group, and how pairs are encoded.
+
+    An option that is added to the group is in every cache key from the start.
+
+    Args:
+        options: What the user asked for.
+        max_length: What became of `max_length`.
+    """
+    names = (option.name for option in options_of(ReadingOptions))
+    # The activation comes after the raw score.
+    values = {name: getattr(options, name) for name in names if name not in ("max_length", "activation")}
+    return f"{ENCODING_VERSION} {max_length} {values}"
 
 
 def _window_starts(tokens: int, room: int) -> list[int]:

@@ -190,7 +190,7 @@ class TestFreeing:
             def forward(self, inputs: Inputs) -> RawScores:
                 raise RuntimeError(f"Got: {inputs['input_ids'].shape[1]} Expected: 8")
 
-        with pytest.raises(UnsupportedModelError, match=r"is loaded but cannot score a pair: Got: .*dynamic axes"):
+        with pytest.raises(UnsupportedModelError, match=r"a first pair: RuntimeError: Got: .*dynamic axes"):
             Reranker(model_folder("bert-onnx"), backend=Odd)
 
 

@@ -91,9 +91,7 @@ class TestBackend:
         assert backend_name(backend) not in ("onnx", "torch")
 
     def test_a_class_that_is_not_a_backend(self) -> None:
-        with pytest.raises(
-            InvalidTypeError, match=r"backend=.*dict.* is not a backend: it lacks choose_weights, place"
-        ):
+        with pytest.raises(InvalidTypeError, match=r"backend=.*dict.* lacks choose_weights, place"):
             Reranker(backend=dict)
 
     @pytest.mark.parametrize("model", [None, "owner/name"])
@@ -161,7 +159,7 @@ class TestWeights:
             self.weights(folder)
         with pytest.raises(ModelNotFoundError, match="has its weights only as pickles"):
             self.weights(folder, backend="torch")
-        with pytest.raises(ModelNotFoundError, match=r"has no .onnx file.*Use backend='torch'"):
+        with pytest.raises(ModelNotFoundError, match="has its weights only as pickles"):
             self.weights(folder, backend="onnx")
 
     def test_an_onnx_file_is_not_for_torch(self, model_folder: Callable[[str], Path]) -> None:
