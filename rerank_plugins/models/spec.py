@@ -9,7 +9,7 @@ from rerank_plugins.backends.base import Backend, ModelFolder, Placement
 from rerank_plugins.errors import ModelNotFoundError
 from rerank_plugins.models.declared import DeclaredConfig, read_declared
 from rerank_plugins.models.source import Source, find_source
-from rerank_plugins.models.unusable import explain, explain_files
+from rerank_plugins.models.unusable import check_usable, explain_files
 from rerank_plugins.options import RerankConfig
 
 # Formats that this package knows enough about to say what is wrong with a file.
@@ -80,8 +80,8 @@ def _check_files(name: str, path: Path, weights: Collection[str]) -> None:
             "network."
         )
     ours = bool(weights) and all(PurePosixPath(each).suffix in _WEIGHTS for each in weights)
-    if ours and (reason := explain(path)):
-        raise ModelNotFoundError(reason)
+    if ours:
+        check_usable(path)
 
 
 def _nothing_to_load(source: Source) -> ModelNotFoundError:

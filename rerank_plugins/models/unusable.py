@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
-from rerank_plugins.errors import ModelError
+from rerank_plugins.errors import ModelError, ModelNotFoundError
 from rerank_plugins.json_files import read_fields
 
 _LFS_HEADER = b"version https://git-lfs.github.com/spec/"
@@ -51,6 +51,16 @@ def explain(folder: Path) -> str | None:
     if _is_adapter(names):
         return _adapter(str(folder), _base_of_adapter(folder))
     return explain_files(str(folder), names) or _pointers(folder, names) or _missing_shards(folder, names)
+
+
+def check_usable(folder: Path) -> None:
+    """Refuse a folder that `explain` has something to say about.
+
+    Raises:
+        ModelNotFoundError: With what it says.
+    """
+    if reason := explain(folder):
+        raise ModelNotFoundError(reason)
 
 
 def explain_files(model: str, names: Collection[str]) -> str | None:

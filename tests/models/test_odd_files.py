@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rerank_plugins.errors import ModelNotFoundError, RerankError, UnsupportedModelError
 from rerank_plugins.models.declared import DeclaredConfig, read_declared
-from rerank_plugins.models.unusable import explain
+from rerank_plugins.models.unusable import check_usable
 from rerank_plugins.text.tokenizer import load_tokenizer
 from tests.models.folders import CROSS_ENCODER
 from tests.tiny_models import word_piece
@@ -97,7 +97,7 @@ def write(folder: Path, file: str, key: str, value: Any) -> None:
 
 
 def read(folder: Path) -> DeclaredConfig:
-    explain(folder)
+    check_usable(folder)
     declared = read_declared("m", folder)
     load_tokenizer("m", folder)
     return declared
@@ -161,7 +161,6 @@ def test_the_message_names_file_key_and_value(tmp_path: Path, file: str, key: st
 def test_a_padding_id_outside_the_vocabulary(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(CROSS_ENCODER | {"vocab_size": 100, "pad_token_id": 100}))
     with pytest.raises(UnsupportedModelError, match=r"pad_token_id=100 in its config.json; .* from 0 to 99"):
-        explain(tmp_path)
         read_declared("m", tmp_path)
 
 
