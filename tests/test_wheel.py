@@ -74,7 +74,7 @@ def test_the_base_installs_command_line(run: Run) -> None:
 def test_the_demo_outside_a_clone_says_what_it_needs(run: Run, tmp_path: Path) -> None:
     done = run("-m", "rerank_plugins", "demo")
     assert done.returncode == 1
-    assert "Run it in a clone, or pass passages of your own with --corpus FILE." in done.stderr
+    assert "Run it in a clone, or pass your own passages with --corpus FILE." in done.stderr
     (tmp_path / "passages.txt").write_text("Bread is baked.")
     done = run("-m", "rerank_plugins", "demo", "--corpus", "passages.txt")
     assert "Install it with: pip install 'rerank-plugins[demo]'" in done.stderr
@@ -86,7 +86,11 @@ def test_the_demo_outside_a_clone_says_what_it_needs(run: Run, tmp_path: Path) -
         ("import rerank_plugins.langchain", "langchain"),
         ("import rerank_plugins.llama_index", "llama-index"),
         ("import rerank_plugins.retrieval.index", "faiss"),
-        ("from rerank_plugins import Reranker; Reranker(backend='torch')", "torch"),
+        (
+            "import pathlib, tempfile; from rerank_plugins import Reranker; folder = pathlib.Path(tempfile.mkdtemp()); "
+            "(folder / 'model.safetensors').touch(); Reranker(folder, backend='torch')",
+            "torch",
+        ),
     ],
 )
 def test_what_an_extra_brings_is_named(run: Run, statement: str, extra: str) -> None:

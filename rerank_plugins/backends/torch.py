@@ -35,8 +35,13 @@ class TorchBackend:
         if config.onnx_file is not None:
             raise InvalidValueError(f"onnx_file={config.onnx_file!r} is for the onnx backend, got backend='torch'.")
         if not (weights := _safetensors(files)):
+            if config.model in (None, "embedded"):
+                raise ModelNotFoundError(
+                    "The embedded model has ONNX weights only. Leave backend= out, or choose a model with safetensors, "
+                    "such as BAAI/bge-reranker-v2-m3."
+                )
             raise ModelNotFoundError(
-                f"'{config.model or 'embedded'}' has no .safetensors weights. If a download was interrupted, load it "
+                f"'{config.model}' has no .safetensors weights. If a download was interrupted, load it "
                 "once with a network. Pickled weights (.bin) can run code and are not read: convert them with "
                 "transformers (save_pretrained), or choose a revision= that has safetensors."
             )
