@@ -87,8 +87,11 @@ def test_the_demo_outside_a_clone_says_what_it_needs(run: Run, tmp_path: Path) -
         ("import rerank_plugins.llama_index", "llama-index"),
         ("import rerank_plugins.retrieval.index", "faiss"),
         (
-            "import pathlib, tempfile; from rerank_plugins import Reranker; folder = pathlib.Path(tempfile.mkdtemp()); "
-            "(folder / 'model.safetensors').touch(); Reranker(folder, backend='torch')",
+            (
+                "import pathlib, tempfile; from rerank_plugins import Reranker; "
+                "folder = pathlib.Path(tempfile.mkdtemp()); (folder / 'model.safetensors').touch(); "
+                "Reranker(folder, backend='torch')"
+            ),
             "torch",
         ),
     ],
