@@ -29,8 +29,9 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5)
     given = parser.parse_args()
     found: dict[str, list[dict[str, float]]] = {"before": [], "after": []}
-    for _ in range(given.turns):
-        for name, checkout in (("before", given.other.resolve()), ("after", HERE)):
+    both = [("before", given.other.resolve()), ("after", HERE)]
+    for turn in range(given.turns):
+        for name, checkout in both if turn % 2 == 0 else reversed(both):  # A drifting clock favours neither.
             environment = {**os.environ, "PYTHONPATH": str(checkout)}
             command = [sys.executable, __file__, "--measure"]
             output = subprocess.run(command, env=environment, cwd=checkout, check=True, capture_output=True, text=True)

@@ -1,6 +1,7 @@
 """The writing systems of a text, and those that a vocabulary holds enough of to be read."""
 
 from collections.abc import Collection
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +65,7 @@ _MANY_SCRIPTS = 3
 _MIN_VOCABULARY = 1000
 
 
+@cache
 def _table() -> npt.NDArray[np.uint8]:
     table = np.zeros(_RANGES["Han"][-1][1] + 2, np.uint8)
     for number, ranges in enumerate(_RANGES.values(), start=1):
@@ -72,7 +74,6 @@ def _table() -> npt.NDArray[np.uint8]:
     return table
 
 
-_TABLE = _table()
 _HAN, _KANA, _GREEK = (_NAMES.index(name) for name in ("Han", "Kana", "Greek"))
 
 
@@ -101,7 +102,7 @@ def _characters(text: str) -> npt.NDArray[np.uint32]:
 
 
 def _scripts(characters: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
-    return _TABLE.take(characters, mode="clip")
+    return _table().take(characters, mode="clip")
 
 
 def _in_words(scripts: npt.NDArray[np.uint8], script: int) -> int:

@@ -4,7 +4,6 @@ import textwrap
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -126,7 +125,7 @@ def load_tokenizer(name: str, folder: Path) -> TextTokenizer:
         tokenizer = Tokenizer.from_file(str(file))
     except Exception as error:  # tokenizers raises bare Exception
         raise ModelNotFoundError(
-            f"'{file}' cannot be read by tokenizers {version('tokenizers')} ({error}). A newer version may have "
+            f"'{file}' cannot be read by tokenizers {_version('tokenizers')} ({error}). A newer version may have "
             "written it: pip install -U tokenizers. Otherwise the file is damaged: download the model again."
         ) from error
     apply_declared_normalizer(name, folder, tokenizer)
@@ -173,7 +172,7 @@ def _convert(name: str, folder: Path, class_name: str) -> Tokenizer:
         ) from error
     except Exception as error:  # transformers raises whatever a broken or unknown tokenizer provokes
         raise UnsupportedModelError(
-            f"'{name}' has no tokenizer.json, and transformers {version('transformers')} cannot convert {class_name} "
+            f"'{name}' has no tokenizer.json, and transformers {_version('transformers')} cannot convert {class_name} "
             f"({_one_line(error)}). Choose a model with a tokenizer.json, or save one there with AutoTokenizer's "
             "save_pretrained from the original model."
         ) from error
@@ -222,3 +221,9 @@ def _spell(tokenizer: Tokenizer, token_id: int) -> tuple[int, ...]:
     content = tokenizer.id_to_token(token_id) or ""
     pieces = (token.id for character in content for token in tokenizer.model.tokenize(character))
     return tuple(piece for piece in pieces if piece != token_id)
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import version  # It takes a tenth of the whole import, and only an error needs it.
+
+    return version(package)
