@@ -37,13 +37,14 @@ _PROTOBUF_LIMIT = 2**31 - 1
 _FAMILY = "bert"
 
 
-def export(config: RerankConfig, folder: Path, *, int8: bool = False) -> None:
+def export(config: RerankConfig, folder: Path, *, int8: bool = False, max_file_bytes: int = _PROTOBUF_LIMIT) -> None:
     """Export a model from the Hub or from this machine to a folder for `Reranker(folder)`.
 
     Args:
         config: Which model.
         folder: The target; created if needed, and must be empty.
         int8: Whether to quantize the weights.
+        max_file_bytes: Fp32 weights that are larger go into a file of their own beside the model.
 
     Raises:
         InvalidValueError: If the folder is not empty.
@@ -65,7 +66,7 @@ def export(config: RerankConfig, folder: Path, *, int8: bool = False) -> None:
             shutil.copyfile(source.path / name, folder / name)
     if not (folder / "tokenizer.json").is_file():
         load_tokenizer(source.name, source.path).tokenizer.save(str(folder / "tokenizer.json"))
-    external_data = 4 * sum(each.numel() for each in model.parameters()) > _PROTOBUF_LIMIT
+    external_data = 4 * sum(each.numel() for each in model.parameters()) > max_file_bytes
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         plain, optimized = Path(scratch) / "plain.onnx", Path(scratch) / MODEL_FILE
         _trace(model, plain)

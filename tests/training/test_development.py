@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from rerank_plugins.models.source import EMBEDDED_FOLDER, EMBEDDED_NAME
-from rerank_plugins.retrieval.embedding import BiEncoder
 from rerank_plugins.text.tokenizer import load_tokenizer
 from training.development import SETS, DevelopmentSet, measure, read_development_sets, tokenized
 from training.model import VOCABULARY, GatedCrossEncoder
@@ -53,14 +52,13 @@ def test_each_set_has_its_own_lists_or_those_of_faiss(sets: list[DevelopmentSet]
 
 
 def test_what_was_retrieved_is_not_retrieved_again(
-    sets: list[DevelopmentSet], folder: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+    sets: list[DevelopmentSet], folder: Path, runs: Path, tmp_path: Path
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr(BiEncoder, "encode", refuse)
-    again = read_development_sets(folder, runs, questions=100, seed=1)
-    assert [each.before for each in again] == [each.before for each in sets]
+    stored = json.loads(runs.read_text())
+    stored["noveleval"]["bread"].reverse()
+    (tmp_path / "others.json").write_text(json.dumps(stored))
+    again = read_development_sets(folder, tmp_path / "others.json", questions=100, seed=1)
+    assert [each.before for each in again] == list(stored.values()) != [each.before for each in sets]
 
 
 def test_a_pair_is_cut_to_its_length(sets: list[DevelopmentSet]) -> None:
