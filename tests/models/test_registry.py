@@ -83,8 +83,10 @@ class TestSharing:
 
         with ThreadPoolExecutor(2) as threads:
             names = [model_folder("bert-onnx"), model_folder("xlm-roberta-onnx")]
-            for each in threads.map(lambda name: Reranker(name, backend=Meeting), names):
-                each.close()
+            opened = list(threads.map(lambda name: Reranker(name, backend=Meeting), names))
+        assert [each.model for each in opened] == [str(name) for name in names]
+        for each in opened:
+            each.close()
 
     def test_a_file_beside_the_weights_is_no_other_model(
         self, model_folder: Callable[[str], Path], tmp_path: Path

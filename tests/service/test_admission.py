@@ -30,8 +30,9 @@ async def test_documents_of_all_requests_are_bounded() -> None:
 
 
 async def test_one_request_alone_may_exceed_the_bound() -> None:
-    with Admission(max_queue=10).admit(11):
-        pass
+    admission = Admission(max_queue=10)
+    with admission.admit(11):
+        assert admission.in_flight == 1
 
 
 async def test_an_error_gives_the_place_back() -> None:
