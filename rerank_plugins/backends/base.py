@@ -1,13 +1,14 @@
 """What every backend offers: batches of token ids in, one raw score a pair out."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rerank_plugins.backends.heads import ClassifierHead, Head
 from rerank_plugins.options import RerankConfig, RuntimeOptions
 
 Inputs = Mapping[str, NDArray[np.int64]]
@@ -38,12 +39,14 @@ class ModelFolder:
         path: The folder.
         weights: The files that the backend loads weights from, relative to the folder; the first one is the entry.
         trust_remote_code: Whether Python code that comes with the model may run.
+        head: How its hidden states become a score.
     """
 
     name: str
     path: Path
     weights: tuple[str, ...]
     trust_remote_code: bool = False
+    head: Head = field(default_factory=ClassifierHead)
 
 
 class Backend(Protocol):

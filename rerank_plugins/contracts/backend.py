@@ -14,7 +14,7 @@ from rerank_plugins.models.source import file_names
 from rerank_plugins.models.spec import ModelSpec, resolve
 from rerank_plugins.options import RerankConfig
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.text.pairs import EncodedPair, PairEncoder
+from rerank_plugins.text.pairs import EncodedPair, Pair, PairEncoder
 from rerank_plugins.text.template import PairTemplate, read_template
 from rerank_plugins.text.tokenizer import load_tokenizer
 
@@ -89,7 +89,7 @@ class BackendContract:
         tokenizer = load_tokenizer(spec.folder.name, spec.folder.path)
         template = read_template(tokenizer, spec.declared.pair_encoding)
         encoder = PairEncoder(tokenizer, template, max_length=64, max_positions=spec.declared.max_positions)
-        pairs = encoder.encode([(QUERY, document) for document in DOCUMENTS]).pairs
+        pairs = encoder.encode([Pair(QUERY, document) for document in DOCUMENTS]).pairs
         backend = spec.backend(spec.folder, spec.placement)
         yield LoadedBackend(backend, spec, template, pairs)
         backend.close()

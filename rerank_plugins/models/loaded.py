@@ -13,7 +13,7 @@ from rerank_plugins.options import MIN_MAX_LENGTH
 from rerank_plugins.scheduling.queue import BatchLimits
 from rerank_plugins.scheduling.scheduler import Run, Scheduler
 from rerank_plugins.text.language import LanguageCheck
-from rerank_plugins.text.pairs import PairEncoder
+from rerank_plugins.text.pairs import Pair, PairEncoder
 from rerank_plugins.text.template import read_template
 from rerank_plugins.text.tokenizer import load_tokenizer
 
@@ -77,7 +77,7 @@ class LoadedModel:
         """Make wrong shapes fail when the model is loaded, not in the first call."""
         name = self.spec.folder.name
         encoder = PairEncoder(self.tokenizer, self.template, max_length=MIN_MAX_LENGTH, max_positions=None)
-        short, long = (encoder.encode([("a", text)]).pairs for text in ("b", "b c d"))
+        short, long = (encoder.encode([Pair("a", text)]).pairs for text in ("b", "b c d"))
         try:
             run(short)
             run(long)

@@ -20,9 +20,7 @@ from rerank_plugins.models.spec import ModelSpec
 from rerank_plugins.options import RerankConfig
 from rerank_plugins.scheduling.request import Request
 from rerank_plugins.scores import DocumentScore, QueryDocuments, Scored, ScoreScale, Timing, Usage
-from rerank_plugins.text.pairs import EncodedPairs, pair_encoder, reading_fingerprint
-
-Pair = tuple[str, str]
+from rerank_plugins.text.pairs import EncodedPairs, Pair, pair_encoder, reading_fingerprint
 
 
 class LocalScorer:
@@ -113,7 +111,7 @@ class LocalScorer:
             ClosedError: If it was closed.
         """
         self._check_open()
-        (pair,) = self._encoder.encode([("a", "a " * self.max_length)]).pairs[:1]
+        (pair,) = self._encoder.encode([Pair("a", "a " * self.max_length)]).pairs[:1]
         request = Request([pair] * self._model.backend.workers, max_batch_tokens=self._batch_tokens)
         self._submit(request)
         request.answer.done.result()
@@ -133,15 +131,15 @@ class LocalScorer:
     def _prepare(self, lists: Sequence[QueryDocuments]) -> "_Work":
         self._check_open()
         given = next((each.instruction for each in lists if each.instruction is not None), None)
-        if given is not None:
+        if given is not None and not self._encoder.takes_instruction:
             raise InvalidValueError(
                 f"instruction={given!r}: '{self.name}' has no place for an instruction in its prompt. Leave it out, or "
                 "put what matters into the query."
             )
         start = time.perf_counter()
-        pairs = list(dict.fromkeys((each.query, document) for each in lists for document in each.documents))
+        pairs = list(dict.fromkeys(pair for each in lists for pair in _pairs(each)))
         encoded = self._encoder.encode(pairs)
-        texts = dict.fromkeys(text for pair in pairs for text in pair)
+        texts = dict.fromkeys(text for pair in pairs for text in (pair.query, pair.document))
         unreadable = {text: language for text in texts if (language := self._model.languages.unreadable(text))}
         self._model.languages.warn(self.name, Counter(unreadable.values()))
         seconds = time.perf_counter() - start
@@ -181,7 +179,7 @@ class _Work:
         timing = Timing(queue=queue, tokenize=self.tokenize_seconds, forward=forward)
         return [
             Scored(
-                scores=[found[each.query, document] for document in each.documents],
+                scores=[found[pair] for pair in _pairs(each)],
                 usage=usage,
                 timing=timing,
                 unreadable=self._languages(each),
@@ -206,7 +204,7 @@ class _Work:
             owned[self.pairs[owner]].append(place)
         usages = []
         for each in self.lists:
-            windows = [owned.pop((each.query, document), []) for document in each.documents]
+            windows = [owned.pop(pair, []) for pair in _pairs(each)]
             read = [place for places in windows for place in places]
             scored = sum(1 for places in windows if places)
             usages.append(
@@ -224,6 +222,10 @@ class _Work:
             return Counter()
         texts = {each.query, *each.documents}
         return Counter(self.unreadable[text] for text in texts if text in self.unreadable)
+
+
+def _pairs(asked: QueryDocuments) -> list[Pair]:
+    return [Pair(asked.query, document, asked.instruction) for document in asked.documents]
 
 
 def _seconds_until(deadline: float | None) -> float | None:

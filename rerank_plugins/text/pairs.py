@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from rerank_plugins.options import ReadingOptions
 from rerank_plugins.options.declaration import options_of
@@ -13,6 +14,20 @@ from rerank_plugins.text.tokenizer import Span, TextTokenizer, TokenizedText
 ENCODING_VERSION = 1
 # The share of a window that the next one repeats, so a sentence at the end of one stands whole in the other.
 _OVERLAP = 0.25
+
+
+class Pair(NamedTuple):
+    """What a model reads at once.
+
+    Attributes:
+        query: What the user asks.
+        document: A candidate.
+        instruction: What relevant means; None: what the model's own prompt says.
+    """
+
+    query: str
+    document: str
+    instruction: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +64,22 @@ class EncodedPairs:
     owners: list[int]
 
 
+class Encoder(Protocol):
+    """What turns pairs into token ids that fit.
+
+    Attributes:
+        max_length: Tokens of a pair, after the model's own limit.
+        takes_instruction: Whether the model's prompt has a place for an instruction.
+    """
+
+    max_length: int
+    takes_instruction: bool
+
+    def encode(self, pairs: Sequence[Pair]) -> EncodedPairs:
+        """Encode pairs in their order; a text that occurs more than once is tokenized once."""
+        ...
+
+
 class PairEncoder:
     """Encode pairs for one model at one length.
 
@@ -65,6 +96,8 @@ class PairEncoder:
     Attributes:
         max_length: Tokens of a pair, after the model's own limit.
     """
+
+    takes_instruction = False
 
     def __init__(
         self,
@@ -86,11 +119,11 @@ class PairEncoder:
         self._query_room = int(min(self._room * 3 // 4, limit - query_special))
         self._document_room = int(min(self._room, limit - document_special))
 
-    def encode(self, pairs: Sequence[tuple[str, str]]) -> EncodedPairs:
+    def encode(self, pairs: Sequence[Pair]) -> EncodedPairs:
         """Encode pairs in their order; a text that occurs more than once is tokenized once."""
-        texts = list(dict.fromkeys(text for pair in pairs for text in pair))
+        texts = list(dict.fromkeys(text for query, document, _ in pairs for text in (query, document)))
         tokenized = dict(zip(texts, self._tokenize(texts), strict=True))
-        readings = [self._fit(tokenized[query], tokenized[document]) for query, document in pairs]
+        readings = [self._fit(tokenized[query], tokenized[document]) for query, document, _ in pairs]
         return EncodedPairs(
             pairs=[each for reading in readings for each in reading],
             owners=[place for place, reading in enumerate(readings) for _ in reading],

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from rerank_plugins.backends.layout import lay_out
 from rerank_plugins.models.source import EMBEDDED_FOLDER
-from rerank_plugins.text.pairs import EncodedPair, PairEncoder
+from rerank_plugins.text.pairs import EncodedPair, Pair, PairEncoder
 from rerank_plugins.text.template import read_template
 from rerank_plugins.text.tokenizer import TextTokenizer
 from tests.texts import DOCUMENTS, QUERY
@@ -28,7 +28,7 @@ def test_a_pair_is_what_the_tokenizers_own_template_gives(make: type[Tokenizer],
     tokenizer = TextTokenizer(make())
     template = read_template(tokenizer, "template")
     encoder = PairEncoder(tokenizer, template, max_length=512, max_positions=512)
-    arrays = lay_out(encoder.encode([(QUERY, document)]).pairs, template, inputs=INPUTS, pad_token_id=0)
+    arrays = lay_out(encoder.encode([Pair(QUERY, document)]).pairs, template, inputs=INPUTS, pad_token_id=0)
     assert arrays["input_ids"][0].tolist() == expected.ids
     assert arrays["token_type_ids"][0].tolist() == expected.type_ids
     assert arrays["attention_mask"][0].tolist() == expected.attention_mask
@@ -39,7 +39,7 @@ def test_segments_stand_side_by_side_and_positions_restart() -> None:
     tokenizer = TextTokenizer(Tokenizer.from_file(str(EMBEDDED_FOLDER / "tokenizer.json")))
     template = read_template(tokenizer, "segments")
     encoder = PairEncoder(tokenizer, template, max_length=512, max_positions=512)
-    arrays = lay_out(encoder.encode([("who", "bread is")]).pairs, template, inputs=INPUTS, pad_token_id=0)
+    arrays = lay_out(encoder.encode([Pair("who", "bread is")]).pairs, template, inputs=INPUTS, pad_token_id=0)
     assert arrays["input_ids"][0].tolist() == [101, 2040, 102, 101, 7852, 2003, 102]
     assert arrays["position_ids"][0].tolist() == [0, 1, 2, 0, 1, 2, 3]
     assert arrays["segment_ids"][0].tolist() == [0, 0, 0, 1, 1, 1, 1]
@@ -59,7 +59,7 @@ def test_every_pair_fits_and_keeps_what_it_can(
     tokenizer = TextTokenizer(word_piece())
     template = read_template(tokenizer, pair_encoding)
     encoder = PairEncoder(tokenizer, template, max_length=max_length, max_positions=positions)
-    (pair,) = encoder.encode([("hamlet " * query, "bread " * document)]).pairs
+    (pair,) = encoder.encode([Pair("hamlet " * query, "bread " * document)]).pairs
     room = encoder.max_length - template.special
     assert pair.length == len(pair.query) + len(pair.document) + template.special <= encoder.max_length <= max_length
     assert pair.query_truncated == (len(pair.query) < query)
@@ -82,7 +82,7 @@ def test_a_text_is_tokenized_once_however_often_it_occurs() -> None:
 
     tokenizer = Counting(word_piece())
     encoder = PairEncoder(tokenizer, read_template(tokenizer, "template"), max_length=64, max_positions=None)
-    encoder.encode([("who", "bread"), ("who", "hamlet"), ("what", "bread")])
+    encoder.encode([Pair("who", "bread"), Pair("who", "hamlet"), Pair("what", "bread")])
     assert sorted(asked) == ["bread", "hamlet", "what", "who"]
 
 
@@ -90,7 +90,7 @@ def windows(document: str, max_length: int, *, max_windows: int = 1000) -> list[
     tokenizer = TextTokenizer(word_piece())
     template = read_template(tokenizer, "template")
     encoder = PairEncoder(tokenizer, template, max_length=max_length, max_positions=512, max_windows=max_windows)
-    encoded = encoder.encode([("a", "b"), (QUERY, document)])
+    encoded = encoder.encode([Pair("a", "b"), Pair(QUERY, document)])
     assert encoded.owners == [0, *([1] * (len(encoded.pairs) - 1))]
     return encoded.pairs[1:]
 
@@ -129,5 +129,5 @@ def test_control_tokens_keep_their_place_in_windows() -> None:
 def test_a_pair_that_just_fits_is_not_truncated() -> None:
     tokenizer = TextTokenizer(word_piece())
     encoder = PairEncoder(tokenizer, read_template(tokenizer, "template"), max_length=32, max_positions=None)
-    fits, does_not = encoder.encode([(QUERY, "hamlet " * 26), (QUERY, "hamlet " * 27)]).pairs
+    fits, does_not = encoder.encode([Pair(QUERY, "hamlet " * 26), Pair(QUERY, "hamlet " * 27)]).pairs
     assert [fits.document_truncated, does_not.document_truncated] == [False, True]

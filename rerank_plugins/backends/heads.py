@@ -1,0 +1,86 @@
+"""How a model's last hidden states become one score: what a folder declares, and a backend builds."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierHead:
+    """The classification head of the architecture itself (`*ForSequenceClassification`).
+
+    Attributes:
+        label: The row of the head that counts, where it has several; None: it has one.
+    """
+
+    label: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenHead:
+    """The logits that a language model gives to one or two tokens after the prompt (`LogitScore`).
+
+    Attributes:
+        true_token_id: The token that means "relevant".
+        false_token_id: The token that means "not relevant", whose logit is subtracted; None: nothing is.
+    """
+
+    true_token_id: int
+    false_token_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pooling:
+    """One vector of all tokens' hidden states.
+
+    Attributes:
+        mode: `cls`, `lasttoken`, `mean`, `max`, `mean_sqrt_len_tokens` or `weightedmean`.
+    """
+
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """A linear layer and an activation.
+
+    Attributes:
+        folder: Where its `model.safetensors` is, relative to the model's folder.
+        in_features: Size of its input.
+        out_features: Size of its output.
+        bias: Whether it has one.
+        activation: The dotted name of a torch module, such as `torch.nn.modules.activation.GELU`.
+        residual: Whether its input is added to its output.
+    """
+
+    folder: str
+    in_features: int
+    out_features: int
+    bias: bool
+    activation: str
+    residual: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LayerNorm:
+    """A layer norm.
+
+    Attributes:
+        folder: Where its `model.safetensors` is, relative to the model's folder.
+        dimension: Size of its input.
+    """
+
+    folder: str
+    dimension: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModulesHead:
+    """A chain of modules behind a model without a head, as sentence-transformers saves them; the last gives one number.
+
+    Attributes:
+        modules: The modules behind the transformer, in their order; the first one pools.
+    """
+
+    modules: tuple[Pooling | Dense | LayerNorm, ...]
+
+
+Head = ClassifierHead | TokenHead | ModulesHead
