@@ -6,6 +6,7 @@ READY := .venv/.ready
 # A worker for each core, each with one thread for torch: two that have a team of threads each slow one another.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 MORE := slow or notebook or redis or browser or wheel
+APART := attack or hub or gpu
 
 .PHONY: help
 help:  ## Show the targets
@@ -24,12 +25,12 @@ demo: $(READY)  ## Answer a question: 50 candidates from FAISS, 5 after rerankin
 
 .PHONY: test
 test: $(READY)  ## Run the unit and contract tests (minutes)
-	$(PYTEST) -m 'not ($(MORE) or hub or gpu)'
-	@echo "Left out: slow tests, notebooks, Redis, Chromium, the wheel (make test-all), the Hub (make test-hub), a GPU (make test-gpu)."
+	$(PYTEST) -m 'not ($(MORE) or $(APART))'
+	@echo "Left out: slow tests, notebooks, Redis, Chromium, the wheel (make test-all), the Hub (make test-hub), a GPU (make test-gpu), attacks (make attack)."
 
 .PHONY: test-all
 test-all: test  ## Run those, and the tests that are slow or need redis-server, Chromium or a package index
-	$(BIN)/python -m pytest -m '($(MORE)) and not (hub or gpu)'
+	$(BIN)/python -m pytest -m '($(MORE)) and not ($(APART))'
 
 # torch stays at the version of constraints.txt: earlier ones come with gigabytes of CUDA libraries. Later
 # releases of pyarrow, which only the training needs, refuse numpy 1. Old libraries warn about each other: -W default.
@@ -52,12 +53,16 @@ test-loaded: $(READY)  ## Run `make test` beside two busy processes
 
 .PHONY: test-floors
 test-floors: .floors/.ready  ## Run the same tests with the lowest versions that pyproject.toml allows
-	OMP_NUM_THREADS=1 .floors/bin/python -m pytest -W default -n auto --maxprocesses 4 --dist loadfile -m 'not ($(MORE) or hub or gpu)'
+	OMP_NUM_THREADS=1 .floors/bin/python -m pytest -W default -n auto --maxprocesses 4 --dist loadfile -m 'not ($(MORE) or $(APART))'
 
 .PHONY: coverage
 coverage: $(READY)  ## Measure the branch coverage of all tests
-	$(PYTEST) --cov --cov-report= -m 'not ($(MORE) or hub or gpu)'
-	$(BIN)/python -m pytest --cov --cov-append -m '($(MORE)) and not (hub or gpu)'
+	$(PYTEST) --cov --cov-report= -m 'not ($(MORE) or $(APART))'
+	$(BIN)/python -m pytest --cov --cov-append -m '($(MORE)) and not ($(APART))'
+
+.PHONY: attack
+attack: $(READY)  ## Attack the service and the engine, for minutes and on a quiet machine
+	$(BIN)/python -m pytest -m attack
 
 .PHONY: test-hub
 test-hub: $(READY)  ## Run the tests that download the reference model from the Hub
