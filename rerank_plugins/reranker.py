@@ -1,6 +1,7 @@
 """`Reranker`: order documents by what a model says of each (query, document) pair. Read this first."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -27,7 +28,8 @@ class Reranker(ScorerRanker):
 
     Raises:
         InvalidTypeError: If there is no option of a name, or its value has the wrong type.
-        InvalidValueError: If an option has a wrong value, or the device is not available.
+        InvalidValueError: If an option has a wrong value, the device is not available, or the model has no place for
+            the instruction.
         ModelNotFoundError: If the model is missing or the Hub cannot be reached.
         UnsupportedModelError: If it is not a cross-encoder with one label.
         MissingExtraError: If the backend's libraries are not installed.
@@ -40,6 +42,7 @@ class Reranker(ScorerRanker):
         dtype: What it computes in; `auto` for what an ONNX file holds.
         max_length: Tokens a pair may have, after the model's own limit.
         activation: `sigmoid` or `identity`.
+        instruction: What relevant means in calls that do not say it themselves.
 
     Examples:
         >>> reranker = Reranker()
@@ -62,11 +65,15 @@ class Reranker(ScorerRanker):
     def _start(self, config: RerankConfig) -> None:
         spec = resolve(config)
         self._local = LocalScorer(spec, config)
-        super().__init__(
-            _wrapped(self._local, config),
-            activation=config.activation or spec.declared.activation,
-            timeout=config.timeout,
-        )
+        with ExitStack() as on_error:
+            on_error.callback(self._local.close)
+            super().__init__(
+                _wrapped(self._local, config),
+                activation=config.activation or spec.declared.activation,
+                timeout=config.timeout,
+                instruction=config.instruction,
+            )
+            on_error.pop_all()
         self.config = config
         self.backend = backend_name(spec.backend)
         self.device, self.dtype = spec.placement.device, spec.placement.dtype
@@ -114,7 +121,7 @@ class Reranker(ScorerRanker):
 
 # Attributes that unpickling makes anew from the configuration; the others are a subclass's own, and travel along.
 _RESOLVED = frozenset(
-    {"scorer", "activation", "observers", "max_length", "config", "backend", "device", "dtype"}
+    {"scorer", "activation", "instruction", "observers", "max_length", "config", "backend", "device", "dtype"}
     | {"_activate", "_timeout", "_local"}
 )
 

@@ -47,6 +47,16 @@ def check_query(query: object, *, name: str = "query") -> str:
     return text
 
 
+def check_instruction(name: str, instruction: object) -> str | None:
+    """Return the instruction if it is a string that is not blank, or None, which stands for the default."""
+    if instruction is None:
+        return None
+    text = check_text(name, instruction)
+    if not text.strip():
+        raise InvalidValueError(f"{name} is empty or blank, got {instruction!r}. Leave it out for the default.")
+    return text
+
+
 def check_documents(documents: object, *, name: str = "documents") -> list[str]:
     """Return the documents as a list if they are a sequence of strings; empty strings are documents too.
 
@@ -74,14 +84,14 @@ def check_list(query: object, documents: object, instruction: object, *, place: 
     checked = QueryDocuments(
         check_query(query, name=f"query{place}"),
         check_documents(documents, name=f"documents{place}"),
-        None if instruction is None else check_text("instruction", instruction),
+        check_instruction("instruction", instruction),
     )
+    replaced = int(query != checked.query) + int(instruction != checked.instruction)
     # Most lists are as they were, which a comparison in C tells, mostly by identity.
     if isinstance(documents, list) and documents == checked.documents:
-        return checked, int(query != checked.query)
+        return checked, replaced
     given: Any = documents
-    replaced = sum(was != now for was, now in zip(given, checked.documents, strict=True))
-    return checked, replaced + int(query != checked.query)
+    return checked, replaced + sum(was != now for was, now in zip(given, checked.documents, strict=True))
 
 
 def check_lists(queries: object, documents: object, instruction: object) -> list[Checked]:
@@ -100,8 +110,12 @@ def check_lists(queries: object, documents: object, instruction: object) -> list
     ]
 
 
-def check_pairs(pairs: object) -> tuple[list[QueryDocuments], int]:
+def check_pairs(pairs: object, instruction: object) -> tuple[list[QueryDocuments], int]:
     """Check pairs of a query and a document, and make lists of neighbours with the same query.
+
+    Args:
+        pairs: Tuples of a query and a document.
+        instruction: What relevant means in all of them, or None.
 
     Returns:
         The lists, whose documents one after the other are those of the pairs, and how many of the texts had broken
@@ -110,12 +124,13 @@ def check_pairs(pairs: object) -> tuple[list[QueryDocuments], int]:
     if isinstance(pairs, str | bytes) or not isinstance(pairs, Sequence):
         raise InvalidTypeError(f"pairs must be a list of (query, document) tuples, got {describe(pairs)}.")
     checked = [_check_pair(index, pair) for index, pair in enumerate(pairs)]
+    shared = check_instruction("instruction", instruction)
     lists = [
-        QueryDocuments(query, [document for _, document in group])
+        QueryDocuments(query, [document for _, document in group], shared)
         for query, group in groupby(checked, key=lambda pair: pair[0])
     ]
     given, kept = chain.from_iterable(pairs), chain.from_iterable(checked)
-    return lists, sum(was != now for was, now in zip(given, kept, strict=True))
+    return lists, int(instruction != shared) + sum(was != now for was, now in zip(given, kept, strict=True))
 
 
 def _check_pair(index: int, pair: object) -> tuple[str, str]:

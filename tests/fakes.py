@@ -133,6 +133,8 @@ class FakeScorer:
 
     Args:
         raw: From document to raw score.
+        takes_instruction: Whether it takes one. It adds the instruction's length, and 100 for each of its words that
+            the document has.
         error: Raised at each call, if given.
         scored: Fields of each answer, such as its usage.
     """
@@ -144,10 +146,12 @@ class FakeScorer:
         name: str = "fake",
         scale: ScoreScale = ScoreScale.LOGIT,
         fingerprint: str | None = "1",
+        takes_instruction: bool = False,
         error: Exception | None = None,
         **scored: Any,
     ) -> None:
         self.name, self.scale, self.fingerprint = name, scale, fingerprint
+        self.takes_instruction = takes_instruction
         self.asked: list[list[QueryDocuments]] = []
         self.deadlines: list[float | None] = []
         self.threads: list[threading.Thread] = []
@@ -171,6 +175,13 @@ class FakeScorer:
         self.closed += 1
 
     def _answer(self, each: QueryDocuments) -> Scored:
-        scores = [DocumentScore(float(self._raw(text))) for text in each.documents]
+        scores = [DocumentScore(float(self._raw(text)) + _meant(each.instruction, text)) for text in each.documents]
         usage = Usage(scored=len(set(each.documents)))
         return Scored(**{"scores": scores, "usage": usage, **self.scored})
+
+
+def _meant(instruction: str | None, document: str) -> float:
+    """Return what an instruction adds to a document's score."""
+    if instruction is None:
+        return 0.0
+    return len(instruction) + 100.0 * len(set(instruction.split()) & set(document.split()))

@@ -84,8 +84,14 @@ class TestBrokenCharacters:
         assert (checked.query, checked.documents, replaced) == ("who \ufffd", ["a", "b \ufffd", "c \ufffd"], 3)
         assert check_list("who", pd.Series(["a", "b \ud835"], dtype=object), None)[1] == 1
         assert check_list("who", ["a", "b"], None)[1] == 0
-        lists, count = check_pairs([("who", "a \ud835"), ("what \ud835", "b")])
+        lists, count = check_pairs([("who", "a \ud835"), ("what \ud835", "b")], None)
         assert ([each.query for each in lists], count) == (["who", "what \ufffd"], 2)
+
+    def test_an_instruction_that_changed_is_counted(self) -> None:
+        checked, replaced = check_list("who", ["a"], "find \ud835")
+        assert (checked.instruction, replaced) == ("find \ufffd", 1)
+        lists, count = check_pairs([("who", "a"), ("what", "b")], "find \ud835")
+        assert ([each.instruction for each in lists], count) == (["find \ufffd"] * 2, 1)
 
 
 def test_lists_name_the_one_that_is_wrong() -> None:

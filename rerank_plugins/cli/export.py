@@ -56,7 +56,7 @@ def export(
     if lists is not None:
         with (
             errors.status("Comparing it with the original"),
-            Reranker.from_config(replace(config, backend="torch", device="cpu")) as original,
+            Reranker.from_config(replace(config, backend="torch", device="cpu", instruction=None)) as original,
             Reranker(folder, max_length=config.max_length) as exported,
         ):
             agreement = compare(original, exported, lists)

@@ -56,6 +56,7 @@ class ScorerContract:
         assert scorer.name
         assert scorer.scale in set(ScoreScale)
         assert scorer.fingerprint is None or (isinstance(scorer.fingerprint, str) and scorer.fingerprint)
+        assert isinstance(scorer.takes_instruction, bool)
 
     def test_the_fingerprint_does_not_change_by_itself(self, scorer: Scorer) -> None:
         """Two scorers that are made alike share a cache."""
@@ -92,6 +93,17 @@ class ScorerContract:
         lists = [self._asked(), QueryDocuments("another query", self.documents[:2]), QueryDocuments(self.query, [])]
         together = _raw(scorer.score(lists))
         assert [len(each) for each in together] == [len(each.documents) for each in lists]
+        for each, scores in zip(lists, together, strict=True):
+            assert scores == self._like(_raw(scorer.score([each]))[0])
+
+    def test_an_instruction_counts(self, scorer: Scorer) -> None:
+        """Where one is taken it changes scores, and lists of one query with different ones keep their own scores."""
+        if not scorer.takes_instruction:
+            return
+        given = (None, "Find a passage that answers the query.", "Find code.")
+        lists = [QueryDocuments(self.query, self.documents, each) for each in given]
+        together = _raw(scorer.score(lists))
+        assert len({tuple(each) for each in together}) == len(given)
         for each, scores in zip(lists, together, strict=True):
             assert scores == self._like(_raw(scorer.score([each]))[0])
 

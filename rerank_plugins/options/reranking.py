@@ -8,6 +8,7 @@ from rerank_plugins.caching.base import REDIS_SCHEMES, ScoreCache
 from rerank_plugins.errors import InvalidTypeError, InvalidValueError
 from rerank_plugins.options.declaration import Help, Options, documented
 from rerank_plugins.options.kinds import AtLeast, Check
+from rerank_plugins.validation import check_instruction
 
 DtypeName = Literal["auto", "fp32", "fp16", "bf16"]
 ActivationName = Literal["sigmoid", "identity"]
@@ -91,10 +92,18 @@ class RuntimeOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ReadingOptions(Options):
-    """How much of a document the model reads, and what becomes of its output."""
+    """What the model reads, how much of it, and what becomes of its output."""
 
     panel: ClassVar[str] = "Reading"
 
+    instruction: Annotated[
+        str | None,
+        Help(
+            "What relevant means, for a model whose prompt has a place for it. A call's own replaces it.",
+            none="what the model's own prompt says",
+        ),
+        Check(check_instruction),
+    ] = None
     # 512 is what FlagEmbedding's `FlagReranker` takes for bge-reranker-v2-m3.
     max_length: Annotated[
         int | None,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.scores import QueryDocuments, Scored, ScoreScale
 
 
@@ -14,10 +15,12 @@ class Scorer(Protocol):
         name: What reports call it: a model's name.
         scale: What its raw scores are.
         fingerprint: Changes whenever its scores may change; None where nobody can tell, so that nothing is cached.
+        takes_instruction: Whether an instruction has a place in what it reads. Where it has none, one is refused.
 
     Examples:
         >>> class ByLength:
         ...     name, scale, fingerprint = "by-length", ScoreScale.PROVIDER, "1"
+        ...     takes_instruction = False
         ...
         ...     def score(self, lists, *, deadline=None):
         ...         return [Scored(scores=[DocumentScore(len(text)) for text in each.documents]) for each in lists]
@@ -39,11 +42,15 @@ class Scorer(Protocol):
     @property
     def fingerprint(self) -> str | None: ...  # noqa: D102
 
+    @property
+    def takes_instruction(self) -> bool: ...  # noqa: D102
+
     def score(self, lists: Sequence[QueryDocuments], *, deadline: float | None = None) -> list[Scored]:
         """Score the documents of several queries.
 
         Args:
-            lists: One list a query; queries are not blank, and texts are valid Unicode.
+            lists: One list a query; queries are not blank, texts are valid Unicode, and there is no instruction
+                unless it takes one.
             deadline: When to give up, on `time.perf_counter`; None: never.
 
         Returns:
@@ -63,3 +70,17 @@ class Scorer(Protocol):
     def close(self) -> None:
         """Give back what it holds."""
         ...
+
+
+def check_takes_instruction(scorer: Scorer, instruction: str | None) -> str | None:
+    """Return an instruction, if there is none or the scorer takes it: others would ignore it without a word.
+
+    Raises:
+        InvalidValueError: If there is one, and the scorer takes none. The message does not quote it.
+    """
+    if instruction is not None and not scorer.takes_instruction:
+        raise InvalidValueError(
+            f"instruction has no place in what '{scorer.name}' reads, a query and a document. Leave it out, put it "
+            "into the query, or use a model whose prompt takes one."
+        )
+    return instruction

@@ -47,6 +47,11 @@ class CachedScorer:
         """The other scorer's fingerprint."""
         return self._fingerprint
 
+    @property
+    def takes_instruction(self) -> bool:
+        """Whether the other scorer takes one."""
+        return self._scorer.takes_instruction
+
     def score(self, lists: Sequence[QueryDocuments], *, deadline: float | None = None) -> list[Scored]:
         """See `Scorer.score`."""
         lookup = self._look_up(lists)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rerank_plugins.errors import OutOfMemoryError, RerankError
 from rerank_plugins.forks import ForkSafeLock
-from rerank_plugins.scorers.base import Scorer
+from rerank_plugins.scorers.base import Scorer, check_takes_instruction
 from rerank_plugins.scores import QueryDocuments, Scored, ScoreScale
 
 
@@ -45,6 +45,11 @@ class FallbackScorer:
         """None: the two may score differently."""
         return
 
+    @property
+    def takes_instruction(self) -> bool:
+        """Whether the first scorer takes one; the second is not asked with one that it has no place for."""
+        return self._scorer.takes_instruction
+
     def score(self, lists: Sequence[QueryDocuments], *, deadline: float | None = None) -> list[Scored]:
         """See `Scorer.score`."""
         try:
@@ -52,7 +57,7 @@ class FallbackScorer:
         except self._on as error:
             reason = str(error)
         # Outside of the except: inside, the error's traceback would keep alive what ran out of memory.
-        return _marked(self._other().score(lists, deadline=deadline), reason)
+        return _marked(self._other(lists).score(lists, deadline=deadline), reason)
 
     async def ascore(self, lists: Sequence[QueryDocuments], *, deadline: float | None = None) -> list[Scored]:
         """See `Scorer.ascore`."""
@@ -60,7 +65,7 @@ class FallbackScorer:
             return await self._scorer.ascore(lists, deadline=deadline)
         except self._on as error:
             reason = str(error)
-        other = await asyncio.to_thread(self._other)
+        other = await asyncio.to_thread(self._other, lists)
         return _marked(await other.ascore(lists, deadline=deadline), reason)
 
     def close(self) -> None:
@@ -69,11 +74,14 @@ class FallbackScorer:
         if self._fallback is not None:
             self._fallback.close()
 
-    def _other(self) -> Scorer:
+    def _other(self, lists: Sequence[QueryDocuments]) -> Scorer:
+        """Return the second scorer, if it takes what the lists ask for."""
         with self._making:
             if self._fallback is None:
                 self._fallback = self._make_fallback()
-            return self._fallback
+        for each in lists:
+            check_takes_instruction(self._fallback, each.instruction)
+        return self._fallback
 
 
 def _marked(lists: list[Scored], reason: str) -> list[Scored]:

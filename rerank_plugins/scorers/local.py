@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from rerank_plugins.errors import (
     ClosedError,
     DeadlineExceededError,
-    InvalidValueError,
     ScoringError,
 )
 from rerank_plugins.models.registry import acquire_for
@@ -59,6 +58,11 @@ class LocalScorer:
     def max_length(self) -> int:
         """Tokens that a pair may have, after the model's own limit."""
         return self._encoder.max_length
+
+    @property
+    def takes_instruction(self) -> bool:
+        """Whether the model's prompt has a place for an instruction."""
+        return self._encoder.takes_instruction
 
     @property
     def fingerprint(self) -> str:
@@ -130,12 +134,6 @@ class LocalScorer:
 
     def _prepare(self, lists: Sequence[QueryDocuments]) -> "_Work":
         self._check_open()
-        given = next((each.instruction for each in lists if each.instruction is not None), None)
-        if given is not None and not self._encoder.takes_instruction:
-            raise InvalidValueError(
-                f"instruction={given!r}: '{self.name}' has no place for an instruction in its prompt. Leave it out, or "
-                "put what matters into the query."
-            )
         start = time.perf_counter()
         pairs = list(dict.fromkeys(pair for each in lists for pair in _pairs(each)))
         encoded = self._encoder.encode(pairs)

@@ -195,8 +195,9 @@ def reading_fingerprint(options: ReadingOptions, *, max_length: int) -> str:
         max_length: What became of `max_length`.
     """
     names = (option.name for option in options_of(ReadingOptions))
-    # The activation comes after the raw score.
-    values = {name: getattr(options, name) for name in names if name not in ("max_length", "activation")}
+    # The instruction is part of each pair's own key, and the activation comes after the raw score.
+    elsewhere = ("instruction", "max_length", "activation")
+    values = {name: getattr(options, name) for name in names if name not in elsewhere}
     return f"{ENCODING_VERSION} {max_length} {values}"
 
 

@@ -32,6 +32,8 @@ from rerank_plugins import InvalidTypeError, InvalidValueError, RerankConfig
         ({"fallback": "gpu"}, InvalidValueError, "fallback must be one of None, 'cpu', got 'gpu'"),
         ({"cache": 3}, InvalidTypeError, "cache must be 'memory', a Redis URL or a ScoreCache, got int"),
         ({"cache": "disk"}, InvalidValueError, r"cache must be 'memory' or a Redis URL \(redis://.*\), got 'disk'"),
+        ({"instruction": 3}, InvalidTypeError, "instruction must be a string, got int 3"),
+        ({"instruction": " "}, InvalidValueError, "instruction is empty or blank, got ' '. Leave it out"),
         ({"devise": "cpu"}, InvalidTypeError, "RerankConfig has no option 'devise'. Did you mean 'device'?"),
         ({"top_n": 3}, InvalidTypeError, "RerankConfig has no option 'top_n'. Its options are: model, revision, "),
     ],
@@ -72,10 +74,15 @@ class TestEnvironment:
             "RERANK_TRUST_REMOTE_CODE": "off",
             "RERANK_DTYPE": "fp16",
             "RERANK_DEVICE": "",
+            "RERANK_INSTRUCTION": "Find passages, and code.",
             "OTHER": "x",
         }
         assert RerankConfig.from_env(environ, max_length=256, backend=None) == RerankConfig(
-            model="BAAI/bge-reranker-v2-m3", max_length=256, local_files_only=True, dtype="fp16"
+            model="BAAI/bge-reranker-v2-m3",
+            instruction="Find passages, and code.",
+            max_length=256,
+            local_files_only=True,
+            dtype="fp16",
         )
 
     def test_the_process_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +98,7 @@ class TestEnvironment:
             ("RERANK_MAX_LENGTH", "8", "RERANK_MAX_LENGTH must be at least 16, got 8"),
             ("RERANK_TIMEOUT", "soon", "RERANK_TIMEOUT must be a number, got 'soon'"),
             ("RERANK_DEVICE", " ", "RERANK_DEVICE must not be empty"),
+            ("RERANK_INSTRUCTION", " ", "RERANK_INSTRUCTION is empty or blank, got ' '"),
         ],
     )
     def test_what_cannot_be_read(self, name: str, value: str, message: str) -> None:

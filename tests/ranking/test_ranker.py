@@ -30,15 +30,15 @@ from tests.texts import DOCUMENTS, QUERY
 WORDS = ["aaa", "a", "aa"]
 
 
-def ways(ranker: ScorerRanker) -> dict[str, Callable[[str, list[str]], Any]]:
+def ways(ranker: ScorerRanker, **more: Any) -> dict[str, Callable[[str, list[str]], Any]]:
     """The six ways to ask, each with one query and its documents."""
     return {
-        "rank": ranker.rank,
-        "rank_many": lambda query, texts: ranker.rank_many([query], [texts])[0],
-        "score": lambda query, texts: ranker.score([(query, text) for text in texts]),
-        "arank": lambda query, texts: asyncio.run(ranker.arank(query, texts)),
-        "arank_many": lambda query, texts: asyncio.run(ranker.arank_many([query], [texts]))[0],
-        "ascore": lambda query, texts: asyncio.run(ranker.ascore([(query, text) for text in texts])),
+        "rank": lambda query, texts: ranker.rank(query, texts, **more),
+        "rank_many": lambda query, texts: ranker.rank_many([query], [texts], **more)[0],
+        "score": lambda query, texts: ranker.score([(query, text) for text in texts], **more),
+        "arank": lambda query, texts: asyncio.run(ranker.arank(query, texts, **more)),
+        "arank_many": lambda query, texts: asyncio.run(ranker.arank_many([query], [texts], **more))[0],
+        "ascore": lambda query, texts: asyncio.run(ranker.ascore([(query, text) for text in texts], **more)),
     }
 
 
@@ -122,15 +122,55 @@ def test_pairs_of_several_queries_keep_their_order(way: str) -> None:
     assert ranker.score([]) == []
 
 
-def test_an_instruction_is_passed_on() -> None:
-    scorer = FakeScorer()
-    ranker = ScorerRanker(scorer)
-    ranker.rank("who", WORDS, instruction="who wrote it")
-    ranker.rank_many(["who"], [WORDS], instruction="who wrote it")
-    asyncio.run(ranker.arank("who", WORDS, instruction="who wrote it"))
-    assert [asked[0].instruction for asked in scorer.asked] == ["who wrote it"] * 3
-    with pytest.raises(InvalidTypeError, match="instruction must be a string, got int 3"):
-        ranker.rank("who", WORDS, instruction=3)  # type: ignore[arg-type]
+class TestInstruction:
+    """What relevant means: the call says it, else the ranker, else the scorer."""
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_a_calls_own_replaces_the_rankers(self, way: str) -> None:
+        scorer = FakeScorer(takes_instruction=True)
+        ranker = ScorerRanker(scorer, instruction="find code")
+        ways(ranker)[way]("who", WORDS)
+        ways(ranker, instruction="find poems")[way]("who", WORDS)
+        ways(ScorerRanker(scorer))[way]("who", WORDS)
+        assert [asked[0].instruction for asked in scorer.asked] == ["find code", "find poems", None]
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_a_scorer_that_takes_none_is_not_asked(self, way: str) -> None:
+        scorer = FakeScorer()
+        with pytest.raises(InvalidValueError, match="instruction has no place in what 'fake' reads") as caught:
+            ways(ScorerRanker(scorer), instruction="secret")[way]("who", WORDS)
+        assert "secret" not in str(caught.value)
+        assert scorer.asked == []
+
+    def test_a_ranker_is_not_made_with_one_that_its_scorer_does_not_take(self) -> None:
+        with pytest.raises(InvalidValueError, match="instruction has no place in what 'fake' reads"):
+            ScorerRanker(FakeScorer(), instruction="find code")
+        assert ScorerRanker(FakeScorer(takes_instruction=True)).takes_instruction
+        assert not ScorerRanker(FakeScorer()).takes_instruction
+
+    @pytest.mark.parametrize("way", WAYS)
+    @pytest.mark.parametrize(
+        ("instruction", "kind", "message"),
+        [
+            (3, InvalidTypeError, "instruction must be a string, got int 3"),
+            ("", InvalidValueError, "instruction is empty or blank, got ''. Leave it out for the default"),
+            (" \n", InvalidValueError, r"instruction is empty or blank, got ' \\n'"),
+        ],
+    )
+    def test_what_is_none(self, way: str, instruction: Any, kind: type[Exception], message: str) -> None:
+        scorer = FakeScorer(takes_instruction=True)
+        with pytest.raises(kind, match=message):
+            ways(ScorerRanker(scorer), instruction=instruction)[way]("who", WORDS)
+        with pytest.raises(kind, match=message):
+            ScorerRanker(scorer, instruction=instruction)
+        assert scorer.asked == []
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_broken_characters_are_replaced_and_counted(self, way: str) -> None:
+        scorer = FakeScorer(takes_instruction=True)
+        results = ways(ScorerRanker(scorer), instruction="find \ud835")[way]("who", WORDS)
+        assert scorer.asked[0][0].instruction == "find \ufffd"
+        assert results.report.replaced == 1
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -112,6 +112,11 @@ def test_queries_and_instructions_are_kept_apart(ask: Ask) -> None:
             assert scored.usage.scored == expected
 
 
+@pytest.mark.parametrize("takes", [True, False])
+def test_it_takes_instructions_where_the_other_one_does(takes: bool) -> None:
+    assert CachedScorer(FakeScorer(takes_instruction=takes), Meter()).takes_instruction is takes
+
+
 def test_scorers_share_a_cache_by_their_fingerprint(ask: Ask) -> None:
     cache = Meter()
     ask(CachedScorer(FakeScorer(), cache), [QueryDocuments("q", WORDS)])

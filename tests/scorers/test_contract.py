@@ -43,6 +43,7 @@ class ServerLike:
     """Scores one list a request, gives up at the deadline, and knows no fingerprint."""
 
     name, scale, fingerprint = "server", ScoreScale.PROVIDER, None
+    takes_instruction = False
 
     def score(self, lists: Sequence[QueryDocuments], *, deadline: float | None = None) -> list[Scored]:
         return [self._post(each, deadline) for each in lists]
@@ -94,3 +95,8 @@ class TestServerLike(ScorerContract):
 class TestFake(ScorerContract):
     def make(self) -> Scorer:
         return FakeScorer()
+
+
+class TestFakeThatTakesInstructions(ScorerContract):
+    def make(self) -> Scorer:
+        return CachedScorer(FakeScorer(takes_instruction=True), open_cache("memory"))

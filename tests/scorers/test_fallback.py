@@ -11,6 +11,7 @@ import pytest
 
 from rerank_plugins import (
     DeadlineExceededError,
+    InvalidValueError,
     OutOfMemoryError,
     OverloadedError,
     QueryDocuments,
@@ -45,8 +46,11 @@ def _no_collector() -> Iterator[None]:
 
 
 def test_it_passes_for_the_first_one_and_has_no_fingerprint() -> None:
-    scorer = FallbackScorer(FakeScorer(name="mine", scale=ScoreScale.PROVIDER), FakeScorer)
+    first = FakeScorer(name="mine", scale=ScoreScale.PROVIDER, takes_instruction=True)
+    scorer = FallbackScorer(first, FakeScorer)
     assert (scorer.name, scorer.scale, scorer.fingerprint) == ("mine", ScoreScale.PROVIDER, None)
+    assert scorer.takes_instruction
+    assert not FallbackScorer(FakeScorer(), FakeScorer).takes_instruction
 
 
 def test_as_long_as_the_first_one_answers_there_is_no_second_one(ask: Ask) -> None:
@@ -102,6 +106,19 @@ def test_an_error_of_the_second_one_goes_to_the_caller(ask: Ask) -> None:
         ask(FallbackScorer(FakeScorer(error=FULL), lambda: FakeScorer(error=ScoringError("NaN"))), LISTS)
     with pytest.raises(ScoringError, match="there is no second one"):
         ask(FallbackScorer(FakeScorer(error=FULL), make), LISTS)
+
+
+def test_an_instruction_is_passed_on_to_both_and_ignored_by_neither(ask: Ask) -> None:
+    lists = [QueryDocuments("q", ["a"]), QueryDocuments("q", ["a"], "cite")]
+    first, second = FakeScorer(error=FULL, takes_instruction=True), FakeScorer(takes_instruction=True)
+    ask(FallbackScorer(first, lambda: second), lists)
+    assert first.asked == second.asked == [lists]
+    without = FakeScorer(name="second")
+    scorer = FallbackScorer(first, lambda: without)
+    with pytest.raises(InvalidValueError, match="instruction has no place in what 'second' reads"):
+        ask(scorer, lists)
+    assert without.asked == []
+    assert ask(scorer, lists[:1])[0].fallback == "Tried to allocate 20.00 MiB"
 
 
 def test_the_deadline_is_passed_on_to_both() -> None:

@@ -16,7 +16,6 @@ import pytest
 from rerank_plugins import (
     ClosedError,
     DeadlineExceededError,
-    InvalidValueError,
     OverloadedError,
     QueryDocuments,
     RerankConfig,
@@ -162,9 +161,8 @@ class TestReading:
         assert open_scorer("bert", max_length=4096).max_length == 512
         assert open_scorer("xlm-roberta", max_length=4096).max_length == 512  # 514 positions, two of them never used
 
-    def test_an_instruction_has_no_place_in_these_prompts(self, open_scorer: OpenScorer) -> None:
-        with pytest.raises(InvalidValueError, match=r"instruction='cite': '.*' has no place for an instruction"):
-            open_scorer().score([QueryDocuments("who", ["a"]), QueryDocuments("who", ["a"], "cite")])
+    def test_a_pair_template_has_no_place_for_an_instruction(self, open_scorer: OpenScorer) -> None:
+        assert not open_scorer().takes_instruction
 
 
 class TestIdentity:
@@ -181,6 +179,8 @@ class TestIdentity:
         same = open_scorer("bert").fingerprint
         for others in ({"activation": "identity"}, {"max_queue": 5}, {"timeout": 3.0}, {"max_batch_tokens": 40}):
             assert open_scorer("bert", **others).fingerprint == same
+        # It is in the key of each pair.
+        assert open_scorer("bert", instruction="find code").fingerprint == same
         assert open_scorer(copy).fingerprint == same, "the same files elsewhere are the same model"
         backend, _ = controlled(TorchBackend)
         namesake, _ = controlled(TorchBackend)
