@@ -16,8 +16,10 @@ from rerank_plugins.monitoring.base import notify
 from rerank_plugins.options import RerankConfig
 from rerank_plugins.options.declaration import Option, Options, options_of, unknown_option
 from rerank_plugins.ranking.base import Ranker
+from rerank_plugins.ranking.ranker import ScorerRanker
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.results import RerankReport
+from rerank_plugins.scorers.base import check_takes_instruction
 from rerank_plugins.validation import check_score_threshold, check_top_n
 
 logger = logging.getLogger(__name__)
@@ -26,7 +28,8 @@ logger = logging.getLogger(__name__)
 ERROR_KEY = "rerank_error"
 TRUNCATED_KEY = "rerank_truncated"
 
-_OPTIONS = options_of(RerankConfig)
+# What a reranker is made with. The instruction is passed with each call, so that a field may change it.
+_OPTIONS = tuple(option for option in options_of(RerankConfig) if option.name != "instruction")
 _values = attrgetter(*(option.name for option in _OPTIONS))
 _IN_JSON = (str, int, float, bool, NoneType)
 
@@ -157,6 +160,10 @@ class RerankFields(OptionFields):
                 self.reranker = Reranker(**{option.name: getattr(self, option.name) for option in _OPTIONS})
             else:
                 self._share(self.reranker, given=frozenset(self.model_fields_set))
+            if isinstance(self.reranker, ScorerRanker):
+                if "instruction" not in self.model_fields_set:
+                    self.instruction = self.reranker.instruction
+                check_takes_instruction(self.reranker.scorer, self.instruction)
 
         def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Any:
             # The reranker is shared, and so is what made it, such as a cache.
@@ -172,8 +179,8 @@ class RerankFields(OptionFields):
         """
         if self.reranker is None or _values(self) != _values_behind(self.reranker):
             raise InvalidValueError(
-                "The model's fields were changed after it was loaded. Build a new adapter; top_n, score_threshold and "
-                "on_error may change."
+                "The model's fields were changed after it was loaded. Build a new adapter; top_n, score_threshold, "
+                "instruction and on_error may change."
             )
         return self.reranker
 

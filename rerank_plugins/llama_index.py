@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rerank_plugins.errors import InvalidValueError
@@ -27,6 +27,21 @@ RETRIEVAL_SCORE_KEY = "retrieval_score"
 _MAX_LENGTH = 512
 # What a rerank says of itself: a later rerank replaces it.
 _RERANK_KEYS = {ERROR_KEY, TRUNCATED_KEY}
+
+
+@dataclass
+class InstructedQuery(QueryBundle):
+    """A query with an instruction of its own, for `query()`, `postprocess_nodes()` and whatever else takes a query.
+
+    Attributes:
+        instruction: What relevant means for this query. None: the postprocessor's own.
+
+    Examples:
+        >>> engine.query(InstructedQuery("sorting a list", instruction="Find code.")).source_nodes[0].text
+        'sorted(items)'
+    """
+
+    instruction: str | None = None
 
 
 class RerankPostprocessor(RerankFields, BaseNodePostprocessor):
@@ -64,9 +79,7 @@ class RerankPostprocessor(RerankFields, BaseNodePostprocessor):
         query = _query(query_bundle)
         with self._events(nodes, query) as done:
             try:
-                results = self.core.rank(
-                    query, self._texts(nodes), top_n=self.top_n, score_threshold=self.score_threshold
-                )
+                results = self.core.rank(query, self._texts(nodes), **self._asked(query_bundle))
             except Exception as error:
                 if self.on_error == "raise":
                     raise
@@ -80,12 +93,20 @@ class RerankPostprocessor(RerankFields, BaseNodePostprocessor):
         with self._events(nodes, query) as done:
             try:
                 texts = await asyncio.to_thread(self._texts, nodes)
-                results = await self.core.arank(query, texts, top_n=self.top_n, score_threshold=self.score_threshold)
+                results = await self.core.arank(query, texts, **self._asked(query_bundle))
             except Exception as error:
                 if self.on_error == "raise":
                     raise
                 return done.set(self._unranked(nodes, error))
             return done.set(self._reranked(nodes, results))
+
+    def _asked(self, query: QueryBundle | None) -> dict[str, Any]:
+        own = query.instruction if isinstance(query, InstructedQuery) else None
+        return {
+            "top_n": self.top_n,
+            "score_threshold": self.score_threshold,
+            "instruction": self.instruction if own is None else own,
+        }
 
     @contextmanager
     def _events(self, nodes: list[NodeWithScore], query: str) -> Iterator["_Outcome"]:

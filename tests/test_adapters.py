@@ -20,12 +20,14 @@ from rerank_plugins import (
     ReportedList,
     Reranker,
     RerankError,
+    ScorerRanker,
     ScoringError,
 )
 from rerank_plugins.caching.memory import MemoryCache
 from rerank_plugins.langchain import RerankCompressor
 from rerank_plugins.llama_index import RerankPostprocessor
 from tests.event_loop import MANY, assert_documents_are_handled_elsewhere, assert_models_run_elsewhere, long_texts
+from tests.fakes import FakeScorer
 from tests.texts import DOCUMENTS, QUERY
 
 
@@ -315,6 +317,49 @@ class TestSharedReranker:
         changed = framework.adapter(reranker=Wrapped(bert)).model_copy(update={"max_length": 32})
         with pytest.raises(InvalidValueError, match="fields were changed after it was loaded"):
             framework.rerank(changed, framework.inputs(DOCUMENTS))
+
+
+class TestInstruction:
+    """A field that goes with each call, so that adapters of one reranker can have different ones."""
+
+    @pytest.fixture
+    def scorer(self) -> FakeScorer:
+        return FakeScorer(takes_instruction=True)
+
+    async def test_it_reaches_the_scorer(self, framework: LangChain, scorer: FakeScorer) -> None:
+        adapter = framework.adapter(reranker=ScorerRanker(scorer), instruction="find code")
+        framework.rerank(adapter, framework.inputs(DOCUMENTS))
+        await framework.arerank(adapter, framework.inputs(DOCUMENTS))
+        changed = adapter.model_copy(update={"instruction": "find poems"})
+        framework.rerank(changed, framework.inputs(DOCUMENTS))
+        framework.rerank(adapter, framework.inputs(DOCUMENTS))
+        assert [asked[0].instruction for asked in scorer.asked] == ["find code", "find code", "find poems", "find code"]
+
+    def test_it_replaces_that_of_a_shared_reranker(self, framework: LangChain, scorer: FakeScorer) -> None:
+        shared = ScorerRanker(scorer, instruction="find poems")
+        assert framework.adapter(reranker=shared).instruction == "find poems"
+        for adapter in (
+            framework.adapter(reranker=shared),
+            framework.adapter(reranker=shared, instruction="find code"),
+        ):
+            framework.rerank(adapter, framework.inputs(DOCUMENTS))
+        assert [asked[0].instruction for asked in scorer.asked] == ["find poems", "find code"]
+
+    def test_a_model_that_takes_none_makes_no_adapter(self, framework: LangChain, bert: Reranker) -> None:
+        with pytest.raises(InvalidValueError, match="instruction has no place in what 'embedded' reads"):
+            framework.adapter(instruction="find code")
+        with pytest.raises(InvalidValueError, match="instruction has no place in what"):
+            framework.adapter(reranker=bert, instruction="find code")
+
+    def test_a_wrong_one(self, framework: LangChain, scorer: FakeScorer) -> None:
+        with pytest.raises(InvalidValueError, match="instruction is empty or blank, got ''"):
+            framework.adapter(reranker=ScorerRanker(scorer), instruction="")
+        with pytest.raises(InvalidTypeError, match="instruction must be a string, got int 3"):
+            framework.adapter(reranker=ScorerRanker(scorer), instruction=3)
+
+    def test_it_is_dumped(self, framework: LangChain, scorer: FakeScorer) -> None:
+        adapter = framework.adapter(reranker=ScorerRanker(scorer), instruction="find code")
+        assert json.loads(adapter.model_dump_json())["instruction"] == "find code"
 
 
 class Wrapped:

@@ -11,14 +11,23 @@ from langchain_core.callbacks import BaseCallbackHandler, CallbackManagerForRetr
 from langchain_core.documents import BaseDocumentTransformer, Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import RunnableLambda, RunnablePassthrough
+from langchain_core.runnables import ConfigurableField, RunnableLambda, RunnablePassthrough
 from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 from langchain_text_splitters import CharacterTextSplitter
 from pydantic import TypeAdapter
 
-from rerank_plugins import InvalidTypeError, InvalidValueError, ReportedList, Reranker, ScoringError
+from rerank_plugins import (
+    InvalidTypeError,
+    InvalidValueError,
+    ReportedList,
+    Reranker,
+    RerankError,
+    ScorerRanker,
+    ScoringError,
+)
 from rerank_plugins.langchain import CrossEncoderModel, RerankCompressor
+from tests.fakes import FakeScorer
 from tests.texts import DOCUMENTS, QUERY
 
 TEXTS = [text for text in DOCUMENTS if text]
@@ -118,6 +127,81 @@ class TestRunnable:
             runnable.invoke(given)
         with pytest.raises(InvalidTypeError, match=r"'documents': retriever\} \| compressor"):
             await runnable.ainvoke(given)
+
+
+class TestInstruction:
+    """What relevant means, per compressor, per call, per input and per configuration."""
+
+    CODE, POEM = "find code", "find a poem"
+
+    @pytest.fixture
+    def scorer(self) -> FakeScorer:
+        return FakeScorer({"some code": 0.0, "a poem": 0.0, "bread": 50.0}, takes_instruction=True)
+
+    @pytest.fixture
+    def compressor(self, scorer: FakeScorer) -> RerankCompressor:
+        return RerankCompressor(reranker=ScorerRanker(scorer), top_n=1)
+
+    @pytest.fixture
+    def documents(self) -> list[Document]:
+        return [Document(page_content=text) for text in ("some code", "a poem", "bread")]
+
+    async def test_per_call(self, compressor: RerankCompressor, documents: list[Document]) -> None:
+        by_field = compressor.model_copy(update={"instruction": self.CODE})
+        for instruction, expected in ((None, "some code"), (self.POEM, "a poem")):
+            answers = [
+                by_field.compress_documents(documents, "q", instruction=instruction),
+                await by_field.acompress_documents(documents, "q", instruction=instruction),
+            ]
+            assert [best.page_content for (best,) in answers] == [expected] * 2
+        assert compressor.compress_documents(documents, "q")[0].page_content == "bread"
+
+    def test_in_a_retriever(self, compressor: RerankCompressor, documents: list[Document]) -> None:
+        retriever = ContextualCompressionRetriever(
+            base_compressor=compressor, base_retriever=RunnableLambda(lambda _: documents)
+        ).configurable_fields(base_compressor=ConfigurableField(id="compressor"))
+        code = RerankCompressor(reranker=compressor.reranker, top_n=1, instruction=self.CODE)
+        assert retriever.invoke("q")[0].page_content == "bread"
+        assert retriever.invoke("q", {"configurable": {"compressor": code}})[0].page_content == "some code"
+
+    async def test_by_the_configuration_of_a_chain(
+        self, compressor: RerankCompressor, documents: list[Document]
+    ) -> None:
+        step = compressor.as_runnable().configurable_fields(instruction=ConfigurableField(id="meaning"))
+        chain = {"query": RunnablePassthrough(), "documents": RunnableLambda(lambda _: documents)} | step
+        code: Any = {"configurable": {"meaning": self.CODE}}
+        assert chain.invoke("q")[0].page_content == "bread"
+        assert chain.invoke("q", code)[0].page_content == "some code"
+        assert (await chain.ainvoke("q", code))[0].page_content == "some code"
+        assert chain.with_config(code).invoke("q")[0].page_content == "some code"
+        poem: Any = {"configurable": {"meaning": self.POEM}}
+        assert [best.page_content for (best,) in chain.batch(["q", "q"], [code, poem])] == ["some code", "a poem"]
+        assert "meaning" in step.config_schema().model_json_schema()["$defs"]["Configurable"]["properties"]
+
+    async def test_by_the_input_of_a_step(self, compressor: RerankCompressor, documents: list[Document]) -> None:
+        step = compressor.as_runnable().configurable_fields(instruction=ConfigurableField(id="meaning"))
+        asked = {"query": "q", "documents": documents, "instruction": self.POEM}
+        assert step.invoke(asked, {"configurable": {"meaning": self.CODE}})[0].page_content == "a poem"
+        assert (await step.ainvoke(asked | {"instruction": None}))[0].page_content == "bread"
+
+    def test_a_trace_shows_it(self, compressor: RerankCompressor, documents: list[Document]) -> None:
+        recorder = Recorder()
+        compressor.compress_documents(documents, "q", [recorder], instruction=self.CODE)
+        assert recorder.inputs["Rerank"]["instruction"] == self.CODE
+        compressor.compress_documents(documents, "q", [recorder])
+        assert "instruction" not in recorder.inputs["Rerank"]
+
+    @pytest.mark.parametrize("wrong", [3, ""])
+    def test_a_wrong_one_is_the_cores_error(
+        self, compressor: RerankCompressor, documents: list[Document], wrong: Any
+    ) -> None:
+        step = compressor.as_runnable().configurable_fields(instruction=ConfigurableField(id="meaning"))
+        with pytest.raises(RerankError, match=r"instruction (must be a string|is empty)"):
+            step.invoke({"query": "q", "documents": documents}, {"configurable": {"meaning": wrong}})
+
+    def test_a_model_that_takes_none_says_so(self, documents: list[Document]) -> None:
+        with pytest.raises(InvalidValueError, match="instruction has no place in what 'embedded' reads"):
+            RerankCompressor().compress_documents(documents, "q", instruction=self.CODE)
 
 
 async def test_a_blank_question_raises_unless_failures_are_passed_through(
@@ -264,6 +348,7 @@ class Recorder(BaseCallbackHandler):
         self.events: list[tuple[str, str]] = []
         self.names: dict[UUID, str] = {}
         self.parents: dict[str, str | None] = {}
+        self.inputs: dict[str, Any] = {}
         self.outputs: dict[str, Any] = {}
 
     def _start(self, name: str, run_id: UUID, parent_run_id: UUID | None) -> None:
@@ -275,6 +360,7 @@ class Recorder(BaseCallbackHandler):
         self._start(run["name"], run["run_id"], run["parent_run_id"])
 
     def on_chain_start(self, serialized: Any, inputs: Any, **run: Any) -> None:
+        self.inputs[run["name"]] = inputs
         self._start(run["name"], run["run_id"], run["parent_run_id"])
 
     def on_chain_end(self, outputs: Any, **run: Any) -> None:

@@ -20,8 +20,9 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import MetadataMode, NodeWithScore, TextNode
 
-from rerank_plugins import InvalidValueError, Reranker, ScoringError
-from rerank_plugins.llama_index import RerankPostprocessor
+from rerank_plugins import InvalidValueError, Reranker, ScorerRanker, ScoringError
+from rerank_plugins.llama_index import InstructedQuery, RerankPostprocessor
+from tests.fakes import FakeScorer
 from tests.texts import DOCUMENTS, QUERY
 
 TEXTS = [text for text in DOCUMENTS if text]
@@ -90,6 +91,23 @@ async def test_a_chat_engines_blank_question_raises_unless_failures_are_passed_t
     for answer in (chat("passthrough").chat("thanks"), await chat("passthrough").achat("thanks")):
         assert ids(answer.source_nodes) == ids(nodes())[:2]
         assert all("query is empty or blank" in node.node.metadata["rerank_error"] for node in answer.source_nodes)
+
+
+async def test_a_query_may_have_an_instruction_of_its_own(index: VectorStoreIndex) -> None:
+    scorer = FakeScorer(takes_instruction=True)
+    reranker = RerankPostprocessor(reranker=ScorerRanker(scorer), top_n=1, instruction="find passages")
+    engine = index.as_query_engine(llm=MockLLM(), similarity_top_k=3, node_postprocessors=[reranker])
+    for query in (QUERY, InstructedQuery(QUERY), InstructedQuery(QUERY, instruction="find code")):
+        engine.query(query)
+        await engine.aquery(query)
+    asked = [asked[0].instruction for asked in scorer.asked]
+    assert asked == ["find passages"] * 4 + ["find code"] * 2
+
+
+def test_a_model_that_takes_no_instruction_says_so(bert: Reranker) -> None:
+    reranker = RerankPostprocessor(reranker=bert)
+    with pytest.raises(InvalidValueError, match="instruction has no place in what"):
+        reranker.postprocess_nodes(nodes(), InstructedQuery(QUERY, instruction="find code"))
 
 
 class Observed(TextNode):

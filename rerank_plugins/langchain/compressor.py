@@ -1,42 +1,26 @@
-"""Rerank in LangChain: `RerankCompressor` for retrievers and chains, `CrossEncoderModel` for LangChain's reranker."""
+"""`RerankCompressor`, for retrievers, and the step that it is in a chain."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
-from rerank_plugins.errors import InvalidTypeError, InvalidValueError
+from rerank_plugins.errors import InvalidTypeError
 from rerank_plugins.extras import extra
-from rerank_plugins.reranker import Reranker
-from rerank_plugins.results import RankResult, ReportedList, RerankReport
+from rerank_plugins.results import RankResult, ReportedList
 
 with extra("langchain", provides="langchain_core"):
-    from langchain_core.callbacks import Callbacks
-    from langchain_core.cross_encoders import BaseCrossEncoder
+    from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun, Callbacks
     from langchain_core.documents import BaseDocumentCompressor, Document
-    from langchain_core.prompts import PromptTemplate
-    from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
-    from pydantic import Field, field_validator
+    from langchain_core.runnables import RunnableConfig, RunnableLambda, RunnableSerializable
+    from pydantic import Field, SkipValidation, field_validator
     from pydantic.json_schema import SkipJsonSchema
 
     from rerank_plugins.adapter import ERROR_KEY, TRUNCATED_KEY, RerankFields
+    from rerank_plugins.langchain.documents import RankedDocuments
+    from rerank_plugins.langchain.texts import fill_template, parse_template
 
 SCORE_KEY = "relevance_score"
-
-
-class RankedDocuments(ReportedList[Document]):
-    """A plain list of documents, best first, with the report of the call and the result of each document.
-
-    Attributes:
-        results: The `RankResult` of each document, in the same order. Empty if reranking failed and the documents are
-            in the retriever's order.
-    """
-
-    results: list[RankResult]
-
-    def __init__(self, documents: Iterable[Document], report: RerankReport, results: Iterable[RankResult] = ()) -> None:
-        super().__init__(documents, report)
-        self.results = list(results)
 
 
 class RerankCompressor(RerankFields, BaseDocumentCompressor):
@@ -70,11 +54,16 @@ class RerankCompressor(RerankFields, BaseDocumentCompressor):
     @classmethod
     def _check_template(cls, text: str | Callable[[Document], str] | None) -> str | Callable[[Document], str] | None:
         if isinstance(text, str):
-            _parse(text)
+            parse_template(text)
         return text
 
     def compress_documents(
-        self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
+        self,
+        documents: Sequence[Document],
+        query: str,
+        callbacks: Callbacks | None = None,
+        *,
+        instruction: str | None = None,
     ) -> RankedDocuments:
         """Rerank documents.
 
@@ -82,6 +71,7 @@ class RerankCompressor(RerankFields, BaseDocumentCompressor):
             documents: The candidates, in the retriever's order. They are not changed.
             query: The user's question.
             callbacks: LangChain callbacks, which trace the run.
+            instruction: What relevant means in this call. None: the field's.
 
         Returns:
             Copies of the best `top_n` documents, best first, with the call's `.report` and each one's `.results`.
@@ -96,7 +86,7 @@ class RerankCompressor(RerankFields, BaseDocumentCompressor):
         """
         run = RunnableLambda(self._rerank)
         try:
-            outputs = run.invoke({"query": query, "documents": documents}, _traced(callbacks))
+            outputs = run.invoke(self._call(documents, query, instruction), _traced(callbacks))
         except Exception as error:
             if self.on_error == "raise":
                 raise
@@ -104,22 +94,28 @@ class RerankCompressor(RerankFields, BaseDocumentCompressor):
         return _documents_of(outputs)
 
     async def acompress_documents(
-        self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
+        self,
+        documents: Sequence[Document],
+        query: str,
+        callbacks: Callbacks | None = None,
+        *,
+        instruction: str | None = None,
     ) -> RankedDocuments:
         """Do what `compress_documents` does without blocking the event loop."""
         run = RunnableLambda(self._rerank, afunc=self._arerank)
         try:
-            outputs = await run.ainvoke({"query": query, "documents": documents}, _traced(callbacks))
+            outputs = await run.ainvoke(self._call(documents, query, instruction), _traced(callbacks))
         except Exception as error:
             if self.on_error == "raise":
                 raise
             return self._unranked(documents, error)
         return _documents_of(outputs)
 
-    def as_runnable(self) -> Runnable[dict[str, Any], RankedDocuments]:
+    def as_runnable(self) -> "RerankStep":
         """Return a runnable for LCEL chains, from `{"query": ..., "documents": ...}` to the reranked documents.
 
-        Reranking needs the question, which is not part of a retriever's output, so a chain passes both.
+        Reranking needs the question, which is not part of a retriever's output, so a chain passes both. An
+        `"instruction"` beside them is that call's own.
 
         Raises:
             RerankError: When invoked, if the input lacks either key, or if reranking fails and `on_error` is "raise".
@@ -130,33 +126,37 @@ class RerankCompressor(RerankFields, BaseDocumentCompressor):
             >>> chain.invoke("who wrote hamlet")[0].page_content
             'Shakespeare wrote Hamlet.'
         """
+        return RerankStep(compressor=self, name=type(self).__name__)
 
-        def compress(inputs: dict[str, Any], config: RunnableConfig) -> RankedDocuments:
-            documents, query = _checked(inputs)
-            return self.compress_documents(documents, query, config.get("callbacks"))
-
-        async def acompress(inputs: dict[str, Any], config: RunnableConfig) -> RankedDocuments:
-            documents, query = _checked(inputs)
-            return await self.acompress_documents(documents, query, config.get("callbacks"))
-
-        return RunnableLambda(compress, afunc=acompress, name=type(self).__name__)
+    def _call(self, documents: Sequence[Document], query: str, instruction: str | None) -> dict[str, Any]:
+        """Return what a trace shows as the input of the run."""
+        call = {"query": query, "documents": documents}
+        meant = self.instruction if instruction is None else instruction
+        return call if meant is None else {**call, "instruction": meant}
 
     def _rerank(self, call: dict[str, Any]) -> dict[str, Any]:
         texts = self._texts(call["documents"])
-        results = self.core.rank(call["query"], texts, top_n=self.top_n, score_threshold=self.score_threshold)
+        results = self.core.rank(call["query"], texts, **self._asked(call))
         return self._outputs(call["documents"], results)
 
     async def _arerank(self, call: dict[str, Any]) -> dict[str, Any]:
         texts = await asyncio.to_thread(self._texts, call["documents"])
-        results = await self.core.arank(call["query"], texts, top_n=self.top_n, score_threshold=self.score_threshold)
+        results = await self.core.arank(call["query"], texts, **self._asked(call))
         return self._outputs(call["documents"], results)
+
+    def _asked(self, call: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "top_n": self.top_n,
+            "score_threshold": self.score_threshold,
+            "instruction": call.get("instruction"),
+        }
 
     def _texts(self, documents: Sequence[Document]) -> list[str]:
         if self.document_text is None:
             return [document.page_content for document in documents]
         if isinstance(self.document_text, str):
-            template = _parse(self.document_text)
-            return [_fill(template, document, place) for place, document in enumerate(documents)]
+            template = parse_template(self.document_text)
+            return [fill_template(template, document, place) for place, document in enumerate(documents)]
         return [self.document_text(document) for document in documents]
 
     def _outputs(self, documents: Sequence[Document], results: ReportedList[RankResult]) -> dict[str, Any]:
@@ -177,24 +177,61 @@ class RerankCompressor(RerankFields, BaseDocumentCompressor):
         return document.model_copy(update={"metadata": dict(metadata)})
 
 
-class CrossEncoderModel(BaseCrossEncoder):
-    """A `Reranker` as LangChain's `BaseCrossEncoder`, for `CrossEncoderReranker(model=CrossEncoderModel())`.
+class RerankStep(RunnableSerializable[dict[str, Any], RankedDocuments]):
+    """A `RerankCompressor` as a step of an LCEL chain: what `as_runnable()` returns.
 
-    Args:
-        reranker: The Reranker. None: the embedded model.
+    The instruction may come with each input, or from a chain's configuration:
 
-    Raises:
-        InvalidTypeError: If it is not a Reranker.
+    Examples:
+        >>> step = compressor.as_runnable().configurable_fields(instruction=ConfigurableField(id="instruction"))
+        >>> chain = {"query": RunnablePassthrough(), "documents": retriever} | step
+        >>> chain.invoke("sorting a list", {"configurable": {"instruction": "Find code."}})[0].page_content
+        'sorted(items)'
     """
 
-    def __init__(self, reranker: Reranker | None = None) -> None:
-        if reranker is not None and not isinstance(reranker, Reranker):
-            raise InvalidTypeError(f"reranker must be a Reranker, got {reranker!r}. Pass Reranker({reranker!r}).")
-        self.reranker = reranker or Reranker()
+    compressor: RerankCompressor = Field(description="What reranks.")
+    instruction: Annotated[str | None, SkipValidation] = Field(
+        default=None, description="What relevant means where the input does not say it. None: the compressor's own."
+    )
 
-    def score(self, text_pairs: list[tuple[str, str]]) -> list[float]:
-        """Score (query, document) pairs, in the order given."""
-        return self.reranker.score(text_pairs)
+    def invoke(
+        self,
+        input: dict[str, Any],  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> RankedDocuments:
+        """Rerank the `documents` of an input by its `query`, and its `instruction` if it has one."""
+        return self._call_with_config(self._compress, input, config, **kwargs)
+
+    async def ainvoke(
+        self,
+        input: dict[str, Any],  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> RankedDocuments:
+        """Do what `invoke` does without blocking the event loop."""
+        return await self._acall_with_config(self._acompress, input, config, **kwargs)
+
+    def _compress(self, inputs: dict[str, Any], run_manager: CallbackManagerForChainRun) -> RankedDocuments:
+        documents, query, instruction = self._checked(inputs)
+        callbacks = run_manager.get_child()
+        return self.compressor.compress_documents(documents, query, callbacks, instruction=instruction)
+
+    async def _acompress(self, inputs: dict[str, Any], run_manager: AsyncCallbackManagerForChainRun) -> RankedDocuments:
+        documents, query, instruction = self._checked(inputs)
+        callbacks = run_manager.get_child()
+        return await self.compressor.acompress_documents(documents, query, callbacks, instruction=instruction)
+
+    def _checked(self, inputs: object) -> tuple[Sequence[Document], str, str | None]:
+        """Return documents, query and instruction of an input."""
+        if isinstance(inputs, Mapping) and {"query", "documents"} <= inputs.keys():
+            own = inputs.get("instruction")
+            return inputs["documents"], inputs["query"], self.instruction if own is None else own
+        given = f"a dict with the keys {list(inputs)}" if isinstance(inputs, Mapping) else f"a {type(inputs).__name__}"
+        raise InvalidTypeError(
+            f"as_runnable() takes a dict with the keys 'query' and 'documents', got {given}. Write the chain as "
+            "{'query': RunnablePassthrough(), 'documents': retriever} | compressor.as_runnable()."
+        )
 
 
 def _traced(callbacks: Callbacks | None) -> RunnableConfig:
@@ -208,42 +245,3 @@ def _documents_of(outputs: dict[str, Any]) -> RankedDocuments:
 
 def _ranking_metadata(result: RankResult) -> dict[str, Any]:
     return {SCORE_KEY: result.score} | ({TRUNCATED_KEY: True} if result.truncated else {})
-
-
-def _checked(inputs: object) -> tuple[Sequence[Document], str]:
-    """Return the documents and the query of a runnable's input."""
-    if isinstance(inputs, Mapping) and {"query", "documents"} <= inputs.keys():
-        return inputs["documents"], inputs["query"]
-    given = f"a dict with the keys {list(inputs)}" if isinstance(inputs, Mapping) else f"a {type(inputs).__name__}"
-    raise InvalidTypeError(
-        f"as_runnable() takes a dict with the keys 'query' and 'documents', got {given}. Write the chain as "
-        "{'query': RunnablePassthrough(), 'documents': retriever} | compressor.as_runnable()."
-    )
-
-
-def _parse(text: str) -> PromptTemplate:
-    remedy = "Write it as '{title}: {page_content}'."
-    try:
-        template = PromptTemplate.from_template(text)
-    except ValueError as error:
-        raise InvalidValueError(f"document_text={text!r} is not a template: {error}. {remedy}") from error
-    if not template.input_variables:
-        raise InvalidValueError(f"document_text={text!r} has no field, so all texts would be the same. {remedy}")
-    return template
-
-
-def _fill(template: PromptTemplate, document: Document, place: int) -> str:
-    values = {**document.metadata, "page_content": document.page_content}
-    name = f"documents[{place}]" + (f" (id {document.id!r})" if document.id else "")
-    if missing := [field for field in template.input_variables if field not in values]:
-        raise InvalidValueError(
-            f"{name} has no metadata {missing}, which document_text={template.template!r} needs; it has "
-            f"{list(document.metadata)}. Add the metadata, or pass a function of the Document as document_text."
-        )
-    try:
-        return template.format(**{field: values[field] for field in template.input_variables})
-    except (ValueError, TypeError) as error:
-        raise InvalidValueError(
-            f"The metadata of {name} does not fit document_text={template.template!r}: {error}. Change the template, "
-            "or pass a function of the Document as document_text."
-        ) from error
