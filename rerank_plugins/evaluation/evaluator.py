@@ -23,6 +23,7 @@ def evaluate(
     reranker: Ranker,
     *,
     top_n: int = 5,
+    instruction: str | None = None,
     baseline: Baseline | None = None,
     on_progress: OnProgress | None = None,
 ) -> Evaluation:
@@ -33,11 +34,13 @@ def evaluate(
         candidates: The first stage's lists, best first. A query without a list counts as 0 in every measure.
         reranker: The reranker.
         top_n: The cutoff of recall and precision.
+        instruction: What relevant means, for rerankers that take an instruction; None: the reranker's own.
         baseline: Another order of the same candidates to compare with; see `by_cosine`.
         on_progress: Called with the number of queries just finished.
 
     Raises:
-        InvalidValueError: If a list names an unknown document or one twice, or if all lists are empty.
+        InvalidValueError: If a list names an unknown document or one twice, if all lists are empty, or if the reranker
+            takes no instruction.
 
     Examples:
         >>> evaluate(dataset, retrieve_with_bm25(dataset, 50), Reranker()).after.averages["nDCG@10"]
@@ -47,7 +50,7 @@ def evaluate(
     if baseline is not None:
         check_run(baseline.run, dataset.queries, dataset.passages, f"The baseline {baseline.name!r}")
     lists = {query_id: candidates.get(query_id, []) for query_id in dataset.queries}
-    scored, workload = _score(dataset, lists, reranker, on_progress)
+    scored, workload = _score(dataset, lists, reranker, instruction, on_progress)
     after = _measure(rerank_first(scored, k=None), dataset, top_n)
     if not any(_is_relevant(dataset, query_id, each) for query_id, row in lists.items() for each in row):
         warnings.warn(
@@ -57,6 +60,7 @@ def evaluate(
     return Evaluation(
         dataset=dataset,
         model=reranker.model,
+        instruction=getattr(reranker, "instruction", None) if instruction is None else instruction,
         scored=scored,
         after=after,
         before=_compare(Baseline("first stage", lists), dataset, after, top_n),
@@ -66,14 +70,14 @@ def evaluate(
 
 
 def _score(
-    dataset: Dataset, candidates: Run, reranker: Ranker, on_progress: OnProgress | None
+    dataset: Dataset, candidates: Run, reranker: Ranker, instruction: str | None, on_progress: OnProgress | None
 ) -> tuple[dict[str, list[Scored]], Workload]:
     scored: dict[str, list[Scored]] = {}
     truncated, seconds = 0, 0.0
     for query_id, document_ids in candidates.items():
         texts = [dataset.passages[document_id].full_text for document_id in document_ids]
         start = time.perf_counter()
-        results = reranker.rank(dataset.queries[query_id], texts)
+        results = reranker.rank(dataset.queries[query_id], texts, instruction=instruction)
         seconds += time.perf_counter() - start
         truncated += results.report.truncated
         in_given_order = sorted(results, key=lambda result: result.index)

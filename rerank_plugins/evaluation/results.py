@@ -87,6 +87,7 @@ class Evaluation:
     Attributes:
         dataset: The judged queries.
         model: The reranker's model.
+        instruction: The instruction that it was given, if any.
         scored: Each query's candidates, in the first stage's order.
         after: The quality after reranking.
         before: The quality of the first stage's order.
@@ -96,6 +97,7 @@ class Evaluation:
 
     dataset: Dataset
     model: str
+    instruction: str | None
     scored: dict[str, list[Scored]]
     after: Quality
     before: Comparison
@@ -109,7 +111,7 @@ class Evaluation:
 
     @property
     def summary(self) -> str:
-        """The size of the evaluation in words: queries, time, speed and, if there are any, what was left out."""
+        """The evaluation in words: queries, time, speed and, if any, what was left out and the instruction."""
         work, without = self.workload, self.without_candidates
         parts = [
             _queries(len(self.dataset.queries)),
@@ -117,6 +119,7 @@ class Evaluation:
             f"{work.pairs_per_second:,.0f} pairs per second",
             f"{work.truncated:,} of {work.pairs:,} documents truncated" if work.truncated else "",
             f"{_queries(without)} without candidates (measured as 0)" if without else "",
+            f"instruction {self.instruction!r}" if self.instruction else "",
         ]
         return ", ".join(filter(None, parts))
 
@@ -126,6 +129,7 @@ class Evaluation:
         return {
             "name": self.dataset.name,
             "model": self.model,
+            "instruction": self.instruction,
             "queries": len(self.dataset.queries),
             "queries_without_candidates": self.without_candidates,
             "before": self.before.averages,
