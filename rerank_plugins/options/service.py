@@ -54,7 +54,9 @@ class ServiceSettings(Options):
     ] = field(default=(), repr=False)  # fmt: skip
     timeout: Annotated[float, Help("Seconds that a request may take, including the wait for the model.")] = 60.0
     max_documents: Annotated[int, Help("Maximum documents of a request."), AtLeast(1)] = 1_000
-    max_characters: Annotated[int, Help("Maximum characters of a query or document."), AtLeast(1)] = 200_000
+    max_characters: Annotated[int, Help("Maximum characters of a query, document or instruction."), AtLeast(1)] = (
+        200_000
+    )
     max_body_bytes: Annotated[int, Help("Maximum bytes of a request's body."), AtLeast(1)] = 16 * 2**20
     cors_origins: Annotated[
         tuple[str, ...], Help("Origins of web pages that may call the service, with commas between them.")

@@ -27,7 +27,7 @@ class Ranker(Protocol):
         ...
 
     async def arank(
-        self, query: str, documents: Sequence[str], *, top_n: int | None = None
+        self, query: str, documents: Sequence[str], *, top_n: int | None = None, instruction: str | None = None
     ) -> ReportedList[RankResult]:
         """Rank documents without blocking the event loop."""
         ...
@@ -107,7 +107,9 @@ class Engine:
             return State.LOADING
         return State.STALLED if self.ranker.busy_seconds > self._stalled_seconds else State.READY
 
-    async def rank(self, query: str, documents: Sequence[str], *, top_n: int | None) -> ReportedList[RankResult]:
+    async def rank(
+        self, query: str, documents: Sequence[str], *, top_n: int | None, instruction: str | None = None
+    ) -> ReportedList[RankResult]:
         """Rank documents within the deadline, as `Reranker.arank` does.
 
         Raises:
@@ -119,7 +121,7 @@ class Engine:
         try:
             async with asyncio.timeout(self._timeout):
                 ranker = self.ranker or await self._loading()
-                results = await ranker.arank(query, documents, top_n=top_n)
+                results = await ranker.arank(query, documents, top_n=top_n, instruction=instruction)
         except TimeoutError:
             phase = "waiting for the model to load" if self.ranker is None else "ranking"
             raise DeadlineExceededError(

@@ -59,22 +59,24 @@ async def _answer(request: Request, wire_format: Format[Req], body: Req) -> Any:
     request.state.format = wire_format
     context = context_of(request)
     texts = body.texts
-    _check_limits(context.settings, body.query, texts)
+    _check_limits(context.settings, body, texts)
     with context.admission.admit(len(texts)):
-        results = await _unless_disconnected(request, context.engine.rank(body.query, texts, top_n=body.top_n))
+        work = context.engine.rank(body.query, texts, top_n=body.top_n, instruction=body.instruction)
+        results = await _unless_disconnected(request, work)
     request.state.report = results.report
     if context.settings.log_texts:
-        request.state.texts = {"query": body.query, "documents": texts}
+        request.state.texts = {"query": body.query, "instruction": body.instruction, "documents": texts}
     return wire_format.answer(body, results, request.state.id)
 
 
-def _check_limits(settings: ServiceSettings, query: str, texts: list[str]) -> None:
+def _check_limits(settings: ServiceSettings, body: RerankRequest, texts: list[str]) -> None:
     if len(texts) > settings.max_documents:
         raise InvalidValueError(
             f"{len(texts):,} documents exceed the limit of {settings.max_documents:,} per request. Send fewer, or "
             "several requests."
         )
-    for name, text in (("query", query), *((f"document {index}", text) for index, text in enumerate(texts))):
+    named = (("query", body.query), ("instruction", body.instruction or ""))
+    for name, text in (*named, *((f"document {index}", text) for index, text in enumerate(texts))):
         if len(text) > settings.max_characters:
             raise InvalidValueError(
                 f"{name} has {len(text):,} characters, which exceeds the limit of {settings.max_characters:,}. Send "

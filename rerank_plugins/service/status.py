@@ -53,7 +53,8 @@ async def info(request: Request) -> dict[str, Any]:
     """The model, its settings and the limits, without secrets."""
     context = context_of(request)
     settings, config = context.settings, context.config
-    facts = facts_of(context.engine.ranker, "backend", "device", "dtype", "activation", "max_length")
+    names = ("backend", "device", "dtype", "activation", "takes_instruction", "max_length")
+    facts = facts_of(context.engine.ranker, *names)
     max_length = facts.pop("max_length")
     return {
         "version": __version__,

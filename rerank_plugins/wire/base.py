@@ -69,18 +69,22 @@ Text = Annotated[str, BeforeValidator(_joined)]
 
 def _not_blank(value: str) -> str:
     if not value.strip():
-        raise PydanticCustomError("blank", "the query is blank")
+        raise PydanticCustomError("blank", "the text is blank")
     return value
 
 
 # The pattern is for the OpenAPI document: as a constraint its error message would be unhelpful. It adds what Python
 # counts as whitespace and JavaScript does not.
-Query = Annotated[
+_NotBlank = Annotated[
     Text,
-    Field(
-        min_length=1, description="The query to rank by.", json_schema_extra={"pattern": r"[^\s\u001c-\u001f\u0085]"}
-    ),
+    Field(min_length=1, json_schema_extra={"pattern": r"[^\s\u001c-\u001f\u0085]"}),
     AfterValidator(_not_blank),
+]
+Query = Annotated[_NotBlank, Field(description="The query to rank by.")]
+# vLLM's field, in every format: whatever a client asks for with it is done or refused.
+Instruction = Annotated[
+    _NotBlank | None,
+    Field(description="What relevant means, for a model whose prompt has a place for it; refused by other models."),
 ]
 
 
@@ -145,6 +149,11 @@ class RerankRequest(Protocol):
         ...
 
     @property
+    def instruction(self) -> str | None:
+        """What relevant means; None for what the service takes it to mean."""
+        ...
+
+    @property
     def top_n(self) -> int | None:
         """How many results to return; None for all."""
         ...
@@ -154,6 +163,7 @@ class DocumentsRequest(Schema):
     """The fields shared by the formats with `documents`."""
 
     query: Query
+    instruction: Instruction = None
     documents: Documents
     top_n: TopN | None = Field(default=None, description="How many results to return; all by default.")
 

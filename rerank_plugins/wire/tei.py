@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from rerank_plugins.errors import InvalidValueError, ScoringError
-from rerank_plugins.wire.base import Format, Query, Results, Schema, StrictFlag, Texts
+from rerank_plugins.wire.base import Format, Instruction, Query, Results, Schema, StrictFlag, Texts
 
 EMPTY = "`texts` cannot be empty"
 _ERROR_TYPES = {424: "Backend", 429: "Overloaded", 500: "Backend", 503: "Unhealthy", 504: "Overloaded"}
@@ -16,6 +16,7 @@ class Request(Schema):
     """`POST /rerank` with `texts`."""
 
     query: Query
+    instruction: Instruction = None
     texts: Texts
     truncate: StrictFlag | None = Field(default=None, description="false to refuse texts over the limit.")
     truncation_direction: Literal["Right", "right"] | None = Field(

@@ -31,7 +31,7 @@ class FakeRanker:
         self.closed = False
 
     async def arank(
-        self, query: str, documents: Sequence[str], *, top_n: int | None = None
+        self, query: str, documents: Sequence[str], *, top_n: int | None = None, instruction: str | None = None
     ) -> ReportedList[RankResult]:
         await self.answering.wait()
         if self.error is not None:

@@ -187,7 +187,7 @@ def test_unknown_places_and_methods(service: Service) -> None:
         (b"\xff\xff", 400, "not valid UTF-8"),
         (b'{"query": ' + b"[" * 20_000, 400, "nested too deeply"),
         (b'{"top_n": ' + b"9" * 5000 + b"}", 400, "too many digits"),
-        (b'{"query": "  ", "documents": ["a"]}', 422, "query: the query is blank"),
+        (b'{"query": "  ", "documents": ["a"]}', 422, "query: the text is blank"),
         (b'{"query": "who", "documents": ["a", {"text": 3}]}', 422, "documents.1.text: Input should be a valid string"),
         (b'{"query": "who", "documents": ["a", 3]}', 422, "documents.1: Input should be a valid string"),
         (b'{"query": "who", "documents": ["a"], "top_n": 0}', 422, "top_n: Input should be greater than or equal to 1"),
