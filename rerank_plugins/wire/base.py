@@ -73,11 +73,11 @@ def _not_blank(value: str) -> str:
     return value
 
 
-# The pattern is for the OpenAPI document: as a constraint its error message would be unhelpful. It adds what Python
-# counts as whitespace and JavaScript does not.
+# Length and pattern are for the OpenAPI document: as constraints their error messages would be unhelpful. The pattern
+# adds what Python counts as whitespace and JavaScript does not.
 _NotBlank = Annotated[
     Text,
-    Field(min_length=1, json_schema_extra={"pattern": r"[^\s\u001c-\u001f\u0085]"}),
+    Field(json_schema_extra={"minLength": 1, "pattern": r"[^\s\u001c-\u001f\u0085]"}),
     AfterValidator(_not_blank),
 ]
 Query = Annotated[_NotBlank, Field(description="The query to rank by.")]

@@ -57,11 +57,12 @@ def test_passages_and_questions_of_ones_own(run: Run, tmp_path: Path) -> None:
         (("demo", "--corpus", "nowhere.txt"), "There is no file 'nowhere.txt'"),
         (("demo", " "), "query is empty or blank"),
         (("demo", "q", "--model", "/no/model"), "There is no folder '/no/model'"),
+        (("demo", "q", "--instruction", "find code"), "instruction has no place in what 'embedded' reads"),
     ],
 )
 def test_errors_come_before_the_work(run: Run, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     done = run(*arguments, XDG_CACHE_HOME=str(tmp_path))
-    assert not any(tmp_path.iterdir())
+    assert not (tmp_path / "rerank-plugins").exists(), "there is no index yet"
     assert done.returncode == 1
     assert message in done.stderr
     assert done.stdout == ""

@@ -40,6 +40,13 @@ def test_errors(run: Run, tmp_path: Path) -> None:
     assert run("evaluate").returncode == 2
 
 
+def test_an_instruction_for_a_model_that_takes_none(run: Run, tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "tiny")
+    done = run("evaluate", "--data", folder, "--retriever", "bm25", "--instruction", "find code")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "instruction has no place in what 'embedded' reads" in done.stderr
+
+
 def test_one_query_and_bad_judgements(run: Run, tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "tiny")
     (folder / "candidates.jsonl").write_text('{"query_id": "q1", "doc_ids": ["d2", "d3", "d0"]}')

@@ -67,6 +67,16 @@ def test_a_model_by_flag_and_by_variable(run: Run, model_folder: Callable[[str],
     assert results[0]["report"]["model"] == str(folder)
 
 
+def test_an_instruction_by_variable(run: Run) -> None:
+    done = run("rank", "q", stdin="a", RERANK_INSTRUCTION="find code")
+    assert (done.returncode, "instruction has no place in what 'embedded' reads" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("command", ["rank", "demo", "evaluate", "serve"])
+def test_each_command_that_ranks_has_a_flag_for_an_instruction(run: Run, command: str) -> None:
+    assert "--instruction" in run(command, "--help", COLUMNS="200").stdout
+
+
 def test_text_is_not_markup(run: Run) -> None:
     done = run("rank", "what", stdin="[bold]bread[/bold] [/]\nhamlet [link=x]")
     assert done.returncode == 0, done.stderr
@@ -102,6 +112,8 @@ def test_warnings_are_one_line(run: Run) -> None:
         (("rank", "q", "--format", "parquet"), "a", "Error: standard input is not a readable Parquet file"),
         (("rank", "q", "--model", "/no/model"), "a", "Error: There is no folder '/no/model'"),
         (("rank", "q", "--dtype", "int4"), "a", "Error: dtype must be one of"),
+        (("rank", "q", "--instruction", "find code"), "a", "Error: instruction has no place in what 'embedded' reads"),
+        (("rank", "q", "--instruction", " "), "a", "Error: instruction is empty or blank, got ' '."),
     ],
 )
 def test_errors_are_one_line_on_stderr(run: Run, arguments: tuple[str, ...], stdin: str, message: str) -> None:

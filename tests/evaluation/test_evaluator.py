@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from rerank_plugins import InvalidValueError, Reranker
+from rerank_plugins import InvalidValueError, Reranker, ScorerRanker
 from rerank_plugins.evaluation.dataset import read_dataset
 from rerank_plugins.evaluation.evaluator import by_cosine, evaluate, rerank_first
 from rerank_plugins.evaluation.first_stage import retrieve_with_bm25, retrieve_with_faiss, take_from_file
@@ -15,6 +15,7 @@ from rerank_plugins.evaluation.report import save_report
 from rerank_plugins.evaluation.results import Baseline, Scored
 from rerank_plugins.retrieval.embedding import BiEncoder
 from tests.evaluation.conftest import TEXTS
+from tests.fakes import FakeScorer
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +133,21 @@ def test_one_query_has_no_p_value(folder: Path, tmp_path: Path) -> None:
     assert evaluation.as_json()["p_value"] is None
     assert evaluation.before.verdict == "1 query better, 0 worse than first stage, p = n/a"
     assert "p = n/a" in save_report([evaluation], tmp_path / "report").read_text()
+
+
+def test_an_instruction_is_passed_on_and_told(folder: Path) -> None:
+    dataset = read_dataset(folder)
+    scorer = FakeScorer(takes_instruction=True)
+    ranker = ScorerRanker(scorer, instruction="find passages")
+    candidates = take_from_file(dataset, 50)
+    for given, told in ((None, "find passages"), ("find code", "find code")):
+        scorer.asked.clear()
+        evaluation = evaluate(dataset, candidates, ranker, instruction=given)
+        assert {each.instruction for asked in scorer.asked for each in asked} == {told}
+        assert evaluation.as_json()["instruction"] == told
+        assert f"instruction {told!r}" in evaluation.summary
+    with pytest.raises(InvalidValueError, match="instruction has no place in what 'fake' reads"):
+        evaluate(dataset, candidates, ScorerRanker(FakeScorer()), instruction="find code")
 
 
 def test_queries_without_candidates_are_told(folder: Path) -> None:
