@@ -1,9 +1,10 @@
-"""A ranker without a model, for tests of what hosts it."""
+"""Rankers without a model, for tests of what hosts them."""
 
 import asyncio
 import threading
 from collections.abc import Sequence
 
+from rerank_plugins import ScorerRanker
 from rerank_plugins.results import RankResult, ReportedList, RerankReport
 
 REPORT = RerankReport(model="fake", candidates=0, kept=0)
@@ -46,3 +47,15 @@ class FakeRanker:
 
     def close(self) -> None:
         self.closed = True
+
+
+class HostedRanker(ScorerRanker):
+    """A `ScorerRanker` with what a service asks of a `Reranker` beside ranking."""
+
+    busy_seconds = 0.0
+
+    def warmup(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.scorer.close()

@@ -7,9 +7,10 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from rerank_plugins import RerankConfig, ScorerRanker
+from rerank_plugins import RerankConfig
 from tests.fakes import FakeScorer
 from tests.service.conftest import Service, Start
+from tests.service.fakes import HostedRanker
 from tests.waiting import SECONDS, until
 
 CODE = "find code"
@@ -25,18 +26,6 @@ FORMATS = [
 each_format = pytest.mark.parametrize(("path", "body", "field"), FORMATS)
 
 
-class Hosted(ScorerRanker):
-    """What the engine asks of a ranker, without a model."""
-
-    busy_seconds = 0.0
-
-    def warmup(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
 @pytest.fixture
 def scorer() -> FakeScorer:
     return FakeScorer({"bread": 50.0, "some code": 0.0}, takes_instruction=True)
@@ -45,7 +34,7 @@ def scorer() -> FakeScorer:
 @pytest.fixture
 def taking(start: Start, scorer: FakeScorer) -> Service:
     """A service whose model takes an instruction, and has one of its own."""
-    return start(load=lambda: Hosted(scorer, instruction="find passages"), max_characters=100)
+    return start(load=lambda: HostedRanker(scorer, instruction="find passages"), max_characters=100)
 
 
 def first(answer: object) -> int:
@@ -133,7 +122,7 @@ def test_one_that_the_model_does_not_take_fails_the_service(start: Start) -> Non
 
 @pytest.mark.parametrize("log_texts", [True, False])
 def test_the_log_has_it_only_with_the_other_texts(start: Start, scorer: FakeScorer, log_texts: bool) -> None:
-    logged = start(load=lambda: Hosted(scorer), log_texts=log_texts)
+    logged = start(load=lambda: HostedRanker(scorer), log_texts=log_texts)
     with capture_logs() as lines:
         assert logged.post("/rerank", {"query": "q", "documents": DOCUMENTS, "instruction": CODE}).status_code == 200
         until(lambda: any(line["event"] == "request" for line in lines))
