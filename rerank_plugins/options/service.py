@@ -61,7 +61,7 @@ class ServiceSettings(Options):
     cors_origins: Annotated[
         tuple[str, ...], Help("Origins of web pages that may call the service, with commas between them.")
     ] = ()
-    log_texts: Annotated[bool, Help("Write queries and documents to the log.")] = False
+    log_texts: Annotated[bool, Help("Write queries, instructions and documents to the log.")] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
