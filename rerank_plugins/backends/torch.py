@@ -78,6 +78,7 @@ class TorchBackend:
         self._process = os.getpid()
         self._classifier = classifier.Classifier(folder, placement)
         self.inputs = self._classifier.inputs
+        self.pads = self._classifier.pads
 
     def forward(self, inputs: Inputs) -> RawScores:
         """Run the model; see `Backend.forward`."""
@@ -87,6 +88,10 @@ class TorchBackend:
                 "work in a forked child. Load it in the child (without preload), or use an ONNX model."
             )
         return self._classifier.logits(inputs)
+
+    def warm_up(self) -> None:
+        """Prepare what a GPU repeats; see `Backend.warm_up`."""
+        self.batch_tokens = self._classifier.warm_up() or self.batch_tokens
 
     def close(self) -> None:
         """Free the weights, on the device too."""
