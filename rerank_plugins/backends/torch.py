@@ -19,7 +19,6 @@ _GPU_PASS_TOKENS = 2_048
 class TorchBackend:
     """Any encoder that `AutoModelForSequenceClassification` loads: BERT, XLM-RoBERTa, DeBERTa, ModernBERT, ..."""
 
-    workers = 1
     pairs_per_batch: int | None = None
 
     @classmethod
@@ -79,6 +78,8 @@ class TorchBackend:
         self._classifier = classifier.Classifier(folder, placement)
         self.inputs = self._classifier.inputs
         self.pads = self._classifier.pads
+        # On a GPU one batch is laid out while another one runs.
+        self.workers = 1 if on_cpu or self.pads else 2
 
     def forward(self, inputs: Inputs) -> RawScores:
         """Run the model; see `Backend.forward`."""

@@ -19,7 +19,8 @@ class BatchLimits:
         workers: How many batches it scores at once.
         pairs_per_batch: Pairs that a batch may hold; None: no limit beside the callers' token budgets.
         pads: Whether pairs are padded to the longest of a batch, so that pairs of similar length belong together.
-        pass_tokens: Tokens of padding that cost less than one more forward pass.
+        pass_tokens: Tokens of padding that cost less than one more forward pass; above 0 the workers share one device,
+            and what waits is not divided among them.
     """
 
     workers: int
@@ -99,10 +100,10 @@ class FairQueue:
 
         Args:
             idle: Workers without a batch, the one that asks included: none takes more than its share of what waits,
-                so that all of them finish together.
+                so that all of them finish together, unless they share one device.
         """
         by_priority = sorted(self._requests, key=lambda request: request.turn.priority)
-        most = max(1, -(-self.waiting // idle))
+        most = self.waiting if self._limits.pass_tokens else max(1, -(-self.waiting // idle))
         if self._limits.pairs_per_batch is not None:
             most = min(most, self._limits.pairs_per_batch)
         budget = self._budget(by_priority[0])

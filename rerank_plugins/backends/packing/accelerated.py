@@ -1,6 +1,7 @@
 """Whether and how a classifier is run without padding, by what the device gains from it."""
 
 import logging
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,6 +33,9 @@ class AcceleratedClassifier:
     def __init__(self, model: Any, inputs: Sequence[str]) -> None:
         self._packed = PackedClassifier(model, inputs)
         self._graphs: GraphedEncoder | None = None
+        # Graphs use the same memory each time. A batch holds it until its work is queued on the device, which goes on in
+        # that order; meanwhile the next batch is prepared.
+        self._lock = threading.Lock()
         if model.device.type == "cuda":
             self._accelerate(model.device, types="token_type_ids" in inputs)
 
@@ -43,14 +47,17 @@ class AcceleratedClassifier:
 
     def logits(self, inputs: Inputs) -> torch.Tensor:
         """Run a batch; shape (pairs, labels)."""
-        return self._packed.logits(inputs)
+        rows = self._packed.lay_out(inputs)
+        with self._lock:
+            return self._packed.logits(rows)
 
     def warm_up(self) -> int | None:
         """Capture all graphs; return the smallest number of tokens that runs nearly as fast a token as any."""
         if self._graphs is None:
             return None
-        self._graphs.capture()
-        return self._graphs.best_size(_BATCHES)
+        with self._lock:
+            self._graphs.capture()
+            return self._graphs.best_size(_BATCHES)
 
 
 def packed_or_none(name: str, model: Any, inputs: Sequence[str]) -> AcceleratedClassifier | None:

@@ -63,11 +63,14 @@ class PackedClassifier:
         # Only where a token sees nothing that comes after it does a beginning not depend on what follows.
         self._shares = all(call.causal for call in rows.calls)
         self.flash = all(call.flash for call in rows.calls)
-        _check_same("scores", self.logits(sample), scores)
+        _check_same("scores", self.logits(self.lay_out(sample)), scores)
 
-    def logits(self, inputs: Inputs) -> torch.Tensor:
-        """Run a batch; shape (pairs, labels)."""
-        rows = PackedRows.of(inputs, shared_prefixes=self._shares, device=self._device)
+    def lay_out(self, inputs: Inputs) -> PackedRows:
+        """Pack a batch, with prefixes that pairs share where the model allows it."""
+        return PackedRows.of(inputs, shared_prefixes=self._shares, device=self._device)
+
+    def logits(self, rows: PackedRows) -> torch.Tensor:
+        """Run a batch; shape (pairs, labels). Not from two threads at once."""
         self._answer.states = self.encode(rows)[rows.places]
         try:
             logits: torch.Tensor = self._model(**rows.padded).logits

@@ -34,7 +34,7 @@ _capturing = threading.Lock()
 
 
 class GraphedEncoder:
-    """An encoder that runs batches as CUDA graphs where they fit, and as it is where they do not.
+    """An encoder that runs batches as CUDA graphs where they fit, and as it is where they do not; for one thread.
 
     Args:
         encode: Runs the encoder on a packed row of any size.
@@ -51,22 +51,19 @@ class GraphedEncoder:
         # The larger ones are captured first where all are, and the others use their memory.
         self._pool = torch.cuda.graph_pool_handle()
         self._states: torch.Tensor | None = None
-        self._lock = threading.Lock()
         self.memory = 0
 
     def __call__(self, rows: PackedRows) -> torch.Tensor:
         """Run the encoder; hidden states of shape (tokens, hidden size), valid until the next call."""
-        with self._lock:
-            shape = fitting(rows)
-            graph = None if shape is None else self._graph(*shape)
-            return self._encode(rows) if graph is None else graph.replay(rows)
+        shape = fitting(rows)
+        graph = None if shape is None else self._graph(*shape)
+        return self._encode(rows) if graph is None else graph.replay(rows)
 
     @torch.inference_mode()
     def capture(self) -> None:
         """Capture all graphs now, instead of each when it is first needed."""
         start = time.perf_counter()
-        with self._lock:
-            captured = [self._graph(size, longest) for size in reversed(SIZES) for longest, _ in _SHAPES]
+        captured = [self._graph(size, longest) for size in reversed(SIZES) for longest, _ in _SHAPES]
         seconds, count = time.perf_counter() - start, sum(each is not None for each in captured)
         _LOGGER.info("Captured %d CUDA graphs in %.1f s; they hold %.0f MB.", count, seconds, self.memory / 1e6)
 
@@ -77,17 +74,10 @@ class GraphedEncoder:
         Args:
             sizes: The sizes to choose from, ascending; each one of `SIZES`.
         """
-        with self._lock:
-            graphs = {size: self._graph(size, _SHAPES[-1][0]) for size in sizes}
-            speeds = {size: size / graph.seconds() for size, graph in graphs.items() if graph is not None}
+        graphs = {size: self._graph(size, _SHAPES[-1][0]) for size in sizes}
+        speeds = {size: size / graph.seconds() for size, graph in graphs.items() if graph is not None}
         least = max(speeds.values(), default=0) / _WORTH_WAITING
         return next((size for size, speed in speeds.items() if speed >= least), sizes[-1])
-
-    def close(self) -> None:
-        """Free the graphs."""
-        with self._lock:
-            self._graphs.clear()
-            self._states = None
 
     def _graph(self, size: int, longest: int) -> "_Graph | None":
         if (size, longest) not in self._graphs:
