@@ -33,8 +33,8 @@ class AcceleratedClassifier:
     def __init__(self, model: Any, inputs: Sequence[str]) -> None:
         self._packed = PackedClassifier(model, inputs)
         self._graphs: GraphedEncoder | None = None
-        # Graphs use the same memory each time. A batch holds it until its work is queued on the device, which goes on in
-        # that order; meanwhile the next batch is prepared.
+        # Graphs use the same memory each time. A batch holds it until its work is queued on the device, which works in
+        # that order; then the next batch can be queued.
         self._lock = threading.Lock()
         if model.device.type == "cuda":
             self._accelerate(model.device, types="token_type_ids" in inputs)
