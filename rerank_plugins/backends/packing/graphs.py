@@ -81,10 +81,14 @@ class GraphedEncoder:
 
     def _graph(self, size: int, longest: int) -> "_Graph | None":
         if (size, longest) not in self._graphs:
-            before = torch.cuda.memory_reserved(self._device)
+            before = self._reserved()
             self._graphs[size, longest] = self._attempt(size, longest)
-            self.memory += torch.cuda.memory_reserved(self._device) - before
+            self.memory += self._reserved() - before
         return self._graphs[size, longest]
+
+    def _reserved(self) -> int:
+        torch.cuda.empty_cache()  # What is left belongs to tensors, and to graphs.
+        return torch.cuda.memory_reserved(self._device)
 
     def _attempt(self, size: int, longest: int) -> "_Graph | None":
         try:
