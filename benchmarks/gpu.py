@@ -23,8 +23,9 @@ import torch
 from full_size import DATA, torch_folder
 from peers.tables import print_table
 from sentence_transformers import CrossEncoder
+from transformers import AutoConfig
 
-from rerank_plugins import Reranker
+from rerank_plugins import Reranker, RerankReport
 from rerank_plugins.backends import classifier
 from rerank_plugins.backends.packing import accelerated
 from rerank_plugins.options import DtypeName
@@ -63,13 +64,14 @@ class Row:
 
     name: str
     make: Callable[[], Made]
-    rounds: int = 3
+    rounds: int = 2
     callers: tuple[int, ...] = (8,)
     around: Callable[[], AbstractContextManager[object]] = nullcontext
     seconds: dict[tuple[int, int], float] = field(default_factory=dict)
     served: dict[int, float] = field(default_factory=dict)
     memory: float = 0.0
     scores: list[list[float]] = field(default_factory=list)
+    reports: dict[tuple[int, int], RerankReport] = field(default_factory=dict)
     notes: str = ""
 
 
@@ -96,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--tiny", action="store_true", help="two narrow layers, and few rounds")
-    parser.add_argument("--seconds", type=float, default=2.5, help="how long callers are served")
+    parser.add_argument("--seconds", type=float, default=2.0, help="how long callers are served")
     arguments = parser.parse_args()
     logging.basicConfig()
     logging.getLogger("rerank_plugins").setLevel(logging.INFO)  # what is captured, and what runs with padding
@@ -110,7 +112,7 @@ def main() -> None:
         _measure(row, lists, arguments.seconds, device)
         print(f"({row.name}: done at {time.perf_counter():.0f} s; {row.notes})", flush=True)
     _print_tables(rows, sizes)
-    _print_share(folder, rows[0], lists[sizes[3]], device)
+    _print_share(folder, rows[0], sizes[3], device)
     gpu_decoder.main(device, tiny=arguments.tiny)
 
 
@@ -124,7 +126,7 @@ def _rows(folder: Path, device: str) -> list[Row]:
         Row("rerank_plugins, its default", ours, 9, everyone, _packed),
         Row("rerank_plugins, without graphs", ours, 5, everyone, _without_graphs),
         Row("rerank_plugins, with padding", ours, 3, (8,), _with_padding),
-        Row("sentence-transformers, fp32, its default", partial(_peer, folder, device, torch.float32)),
+        Row("sentence-transformers, fp32, its default", partial(_peer, folder, device, torch.float32), callers=()),
         Row("sentence-transformers, fp16", peer),
         Row("sentence-transformers, fp16, no cuDNN attention", peer, around=no_cudnn),
         Row("the same in batches of 256", partial(peer, batch_size=256), around=no_cudnn),
@@ -201,6 +203,7 @@ def _measure(row: Row, lists: dict[tuple[int, int], list[Request]], seconds: flo
             for size, requests in lists.items():
                 made.rank(*requests[0])  # Every request is different, so none benefits from the shapes of another.
                 row.seconds[size] = statistics.median(_time(made.rank, each) for each in requests[1 : row.rounds + 1])
+                row.reports[size] = getattr(made.rank(*requests[-1]), "report", None)
             compared = lists[next(islice(lists, 1, None))]
             row.scores = [made.logits(*request) for request in compared[:COMPARED]]
             row.served = {callers: _serve(made.rank, callers, compared, seconds) for callers in row.callers}
@@ -259,25 +262,23 @@ def _first(scores: list[float]) -> set[int]:
     return set(sorted(range(len(scores)), key=lambda place: -scores[place])[:TOP])
 
 
-def _print_share(folder: Path, row: Row, requests: list[Request], device: str) -> None:
+def _print_share(folder: Path, row: Row, size: tuple[int, int], device: str) -> None:
     """Print how much of the speed of a plain matrix product the largest list reaches."""
-    with ExitStack() as stack:
-        stack.enter_context(row.around())
-        reranker = stack.enter_context(Reranker(folder, device=device, max_length=512))
-        reranker.warmup()
-        tokens = [reranker.rank(*request).report.tokens for request in requests[:3]]
-        model = reranker._local._model.backend  # type: ignore[attr-defined]
-        memory = getattr(getattr(getattr(model._classifier, "_packed", None), "_graphs", None), "memory", 0)
-        report = reranker.rank(*requests[1]).report
-        print(f"\n{len(requests[1][1])} passages, {report.tokens} tokens: {report}\n")
-        print(f"Batches of {model.batch_tokens} tokens; the graphs hold {memory / 1e6:,.0f} MB.")
-    config = __import__("transformers").AutoConfig.from_pretrained(folder)
+    config = AutoConfig.from_pretrained(folder)
     width, layers = config.hidden_size, config.num_hidden_layers
     weights = layers * (4 * width**2 + 2 * width * config.intermediate_size)
-    count, total = len(requests[0][1]), statistics.mean(tokens)
-    operations = 2 * weights * total + 4 * layers * width * total * total / count
-    speed, peak = operations / row.seconds[count, 1], _peak(device)
-    print(f"{speed / 1e12:.1f} of {peak / 1e12:.1f} TFLOP/s of a product of two 8192 x 8192: {speed / peak:.0%}\n")
+    tokens = row.reports[size].tokens
+    operations = 2 * weights * tokens + 4 * layers * width * tokens**2 / size[0]
+    speed, peak = operations / row.seconds[size], _peak(device)
+    print(f"\n{row.name}, {size[0]} passages of {tokens} tokens: {speed / 1e12:.1f} TFLOP/s,", end=" ")
+    print(f"{speed / peak:.0%} of the {peak / 1e12:.1f} of a product of two matrices of 8192 x 8192.\n")
+    head = ["ms", "tokenizing", "waiting", "forward"]
+    stages = [(each.tokenize_seconds, each.queue_seconds, each.forward_seconds) for each in row.reports.values()]
+    names = [f"{count} of {passages}" for count, passages in row.reports]
+    print_table(
+        head, [[name, *(f"{part * 1000:.1f}" for part in each)] for name, each in zip(names, stages, strict=True)]
+    )
+    print()
 
 
 def _peak(device: str) -> float:
