@@ -86,6 +86,7 @@ class CountBackend:
 
     inputs: tuple[str, ...] = ("input_ids", "attention_mask")
     workers = 2
+    pads = True
     batch_tokens = 256
     pairs_per_batch: int | None = None
     pass_tokens = 0
@@ -107,6 +108,9 @@ class CountBackend:
 
     def forward(self, inputs: Inputs) -> RawScores:
         return inputs["attention_mask"].sum(axis=1).astype(np.float32)
+
+    def warm_up(self) -> None:
+        pass
 
     def close(self) -> None:
         pass

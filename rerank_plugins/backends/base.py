@@ -61,14 +61,18 @@ class Backend(Protocol):
             them, `token_type_ids`, `position_ids` or `segment_ids`.
         placement: Where it runs.
         workers: How many `forward` calls it takes at once, from as many threads.
-        batch_tokens: Tokens that a batch may hold, padding included, unless a user says otherwise.
+        pads: Whether it computes the padding of a batch. If not, padding counts for nothing, and pairs of all lengths
+            share batches.
+        batch_tokens: Tokens that a batch may hold, unless a user says otherwise; with `pads` padding included.
         pairs_per_batch: Pairs that a batch may hold; None: as many as the token budget allows.
-        pass_tokens: Tokens of padding that cost less than one more `forward`.
+        pass_tokens: Tokens of padding that cost less than one more `forward`; above 0 the workers share one device: one
+            prepares a batch while another's runs, and no batch is divided among them.
     """
 
     inputs: tuple[str, ...]
     placement: Placement
     workers: int
+    pads: bool
     batch_tokens: int
     pairs_per_batch: int | None
     pass_tokens: int
@@ -126,6 +130,12 @@ class Backend(Protocol):
             ForkedError: If the model was loaded before a fork that it does not survive.
         """
         ...
+
+    def warm_up(self) -> None:
+        """Pay costs that come once, beyond those of the first `forward`; called at any time, or never.
+
+        `batch_tokens` may change here.
+        """
 
     def close(self) -> None:
         """Free the weights."""

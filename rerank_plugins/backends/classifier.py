@@ -14,6 +14,7 @@ with extra("torch", provides="torch"):
 with extra("torch", provides="transformers"):
     from transformers import AutoModelForSequenceClassification
 
+    from rerank_plugins.backends.packing.accelerated import packed_or_none
     from rerank_plugins.backends.quiet_loading import alone_and_quiet
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -30,6 +31,7 @@ class Classifier:
         self._device = placement.device
         self._model = load_classifier(folder, _DTYPES[placement.dtype]).to(placement.device)
         self.inputs = accepted_inputs(self._model)
+        self._packed = packed_or_none(folder.name, self._model, self.inputs)
 
     def logits(self, inputs: Inputs) -> RawScores:
         """Run a batch; float32 logits of shape (pairs,)."""
@@ -44,14 +46,27 @@ class Classifier:
     @torch.inference_mode()
     @without_cudnn()
     def _forward(self, inputs: Inputs) -> RawScores:
-        tensors = {name: torch.from_numpy(array).to(self._device) for name, array in inputs.items()}
+        if self._packed is not None:
+            scores = self._packed.logits(inputs)
+        else:
+            tensors = {name: torch.from_numpy(array).to(self._device) for name, array in inputs.items()}
+            scores = self._model(**tensors).logits
         # Half-precision logits tie too easily: compare in float32.
-        logits: RawScores = self._model(**tensors).logits.float().reshape(len(inputs["input_ids"])).cpu().numpy()
+        logits: RawScores = scores.float().reshape(len(inputs["input_ids"])).cpu().numpy()
         return logits
+
+    @property
+    def pads(self) -> bool:
+        """Whether padding is computed."""
+        return self._packed is None
+
+    def warm_up(self) -> int | None:
+        """Capture CUDA graphs where they are used; return the tokens of the batches that run best, if known."""
+        return None if self._packed is None else self._packed.warm_up()
 
     def close(self) -> None:
         """Free the weights, on the device too."""
-        del self._model
+        del self._model, self._packed
         if torch.device(self._device).type == "cuda":
             torch.cuda.empty_cache()
 

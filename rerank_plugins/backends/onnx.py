@@ -35,6 +35,7 @@ class OnnxBackend:
     there, one pair a run keeps the scale the pair's own.
     """
 
+    pads = True
     batch_tokens = _BATCH_TOKENS
     pass_tokens = 0
 
@@ -90,6 +91,9 @@ class OnnxBackend:
         feeds = {name: array.astype(self._types[name], copy=False) for name, array in inputs.items()}
         (logits,) = self._session.run([self._output], feeds)
         return np.asarray(logits, dtype=np.float32).reshape(len(inputs["input_ids"]))
+
+    def warm_up(self) -> None:
+        """There is nothing that the first `forward` of each thread does not do."""
 
     def close(self) -> None:
         """Free the session and its weights."""

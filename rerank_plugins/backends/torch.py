@@ -19,7 +19,6 @@ _GPU_PASS_TOKENS = 2_048
 class TorchBackend:
     """Any encoder that `AutoModelForSequenceClassification` loads: BERT, XLM-RoBERTa, DeBERTa, ModernBERT, ..."""
 
-    workers = 1
     pairs_per_batch: int | None = None
 
     @classmethod
@@ -78,6 +77,9 @@ class TorchBackend:
         self._process = os.getpid()
         self._classifier = classifier.Classifier(folder, placement)
         self.inputs = self._classifier.inputs
+        self.pads = self._classifier.pads
+        # On a GPU one batch is laid out while another one runs.
+        self.workers = 1 if on_cpu or self.pads else 2
 
     def forward(self, inputs: Inputs) -> RawScores:
         """Run the model; see `Backend.forward`."""
@@ -87,6 +89,10 @@ class TorchBackend:
                 "work in a forked child. Load it in the child (without preload), or use an ONNX model."
             )
         return self._classifier.logits(inputs)
+
+    def warm_up(self) -> None:
+        """Prepare what a GPU repeats; see `Backend.warm_up`."""
+        self.batch_tokens = self._classifier.warm_up() or self.batch_tokens
 
     def close(self) -> None:
         """Free the weights, on the device too."""

@@ -54,6 +54,7 @@ class LoadedModel:
             BatchLimits(
                 workers=self.backend.workers,
                 pairs_per_batch=self.backend.pairs_per_batch,
+                pads=self.backend.pads,
                 pass_tokens=self.backend.pass_tokens,
             ),
         )

@@ -1,5 +1,6 @@
 """Who is served next, and with which batch: fair queueing over the pairs of all callers. No threads in here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rerank_plugins.errors import OverloadedError
@@ -17,11 +18,14 @@ class BatchLimits:
     Attributes:
         workers: How many batches it scores at once.
         pairs_per_batch: Pairs that a batch may hold; None: no limit beside the callers' token budgets.
-        pass_tokens: Tokens of padding that cost less than one more forward pass.
+        pads: Whether pairs are padded to the longest of a batch, so that pairs of similar length belong together.
+        pass_tokens: Tokens of padding that cost less than one more forward pass; above 0 the workers share one device,
+            and what waits is not divided among them.
     """
 
     workers: int
     pairs_per_batch: int | None
+    pads: bool
     pass_tokens: int
 
 
@@ -31,7 +35,8 @@ class FairQueue:
     The caller that was served the fewest tokens comes next, so 1,000 documents do not hold up 5. A caller that arrives
     later starts at the virtual time that the others have reached on average: it neither gets every turn to catch up,
     nor do many newcomers keep somebody waiting for ever (fair queueing: Demers, Keshav and Shenker, SIGCOMM 1989).
-    A batch starts with that caller's longest pair and is filled with pairs of similar length, its own first.
+    A batch starts with that caller's longest pair and is filled with pairs of similar length, its own first; of any
+    length where nothing is padded.
 
     Args:
         limits: What the backend wants of its batches.
@@ -95,25 +100,40 @@ class FairQueue:
 
         Args:
             idle: Workers without a batch, the one that asks included: none takes more than its share of what waits,
-                so that all of them finish together.
+                so that all of them finish together, unless they share one device.
         """
         by_priority = sorted(self._requests, key=lambda request: request.turn.priority)
-        lead = by_priority[0]
-        width, budget = lead.longest, self._budget(lead)
-        room = max(1, min(budget // width, -(-self.waiting // idle)))
+        most = self.waiting if self._limits.pass_tokens else max(1, -(-self.waiting // idle))
         if self._limits.pairs_per_batch is not None:
-            room = min(room, self._limits.pairs_per_batch)
-        batch: Batch = []
-        spare = self._limits.pass_tokens
-        for request in by_priority:
-            if len(batch) == room:
-                break
-            if request is lead or self._budget(request) >= budget:
-                taken = request.take(width, room - len(batch), spare=spare)
-                spare -= sum(width - request.length(place) for place in taken)
-                batch.extend((request, place) for place in taken)
+            most = min(most, self._limits.pairs_per_batch)
+        budget = self._budget(by_priority[0])
+        sharing = [each for each in by_priority if each is by_priority[0] or self._budget(each) >= budget]
+        batch = self._padded(sharing, budget, most) if self._limits.pads else self._packed(sharing, budget, most)
         self._virtual_time += sum(request.length(place) for request, place in batch) / len(by_priority)
         self._requests = [request for request in self._requests if request.waiting]
+        return batch
+
+    def _padded(self, requests: Sequence[Request], budget: int, most: int) -> Batch:
+        """Take up to `most` pairs of similar length, whose number times the longest keeps to the budget."""
+        width = requests[0].longest
+        room, spare = max(1, min(budget // width, most)), self._limits.pass_tokens
+        batch: Batch = []
+        for request in requests:
+            if len(batch) == room:
+                break
+            taken = request.take(width, room - len(batch), spare=spare)
+            spare -= sum(width - request.length(place) for place in taken)
+            batch.extend((request, place) for place in taken)
+        return batch
+
+    def _packed(self, requests: Sequence[Request], budget: int, most: int) -> Batch:
+        """Take up to `most` pairs, whose tokens together keep to the budget; the first of them may exceed it alone."""
+        left = max(budget, requests[0].longest)
+        batch: Batch = []
+        for request in requests:
+            taken = request.take_packed(left, most - len(batch))
+            left -= sum(request.length(place) for place in taken)
+            batch.extend((request, place) for place in taken)
         return batch
 
     def _budget(self, request: Request) -> int:

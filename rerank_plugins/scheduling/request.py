@@ -67,7 +67,7 @@ class Request:
 
     Args:
         pairs: The pairs.
-        max_batch_tokens: Tokens that a batch with these pairs may hold, padding included.
+        max_batch_tokens: Tokens that a batch with these pairs may hold, with their padding where they are padded.
 
     Attributes:
         answer: Where the scores arrive.
@@ -120,12 +120,28 @@ class Request:
             start -= 1
         taken = self._places[start:end][::-1]
         del self._places[start:end]
-        if taken and self.started_at is None:
-            self.started_at = time.perf_counter()
+        self._serve(taken)
         for place in taken:
             self.answer.padding[place] = width - self.length(place)
-            self.turn.served_tokens += self.length(place)
         return taken
+
+    def take_packed(self, tokens: int, count: int) -> list[int]:
+        """Take up to `count` waiting pairs of together at most `tokens` tokens out of the queue, the longest first.
+
+        Returns:
+            Their places in `pairs`.
+        """
+        taken: list[int] = []
+        while len(taken) < count and (end := bisect_right(self._places, tokens, key=self.length)):
+            taken.append(self._places.pop(end - 1))
+            tokens -= self.length(taken[-1])
+        self._serve(taken)
+        return taken
+
+    def _serve(self, taken: Sequence[int]) -> None:
+        if taken and self.started_at is None:
+            self.started_at = time.perf_counter()
+        self.turn.served_tokens += sum(self.length(place) for place in taken)
 
     def drop(self) -> None:
         """Take all waiting pairs out of the queue."""

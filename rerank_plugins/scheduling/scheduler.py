@@ -174,9 +174,10 @@ class Scheduler:
     def _halves(self, batch: Batch) -> list[Batch]:
         """Halve a batch, and remember that less fits than was thought."""
         half = len(batch) // 2
-        width = max(request.length(place) for request, place in batch)
+        lengths = [request.length(place) for request, place in batch]
+        tokens = max(lengths) * half if self._limits.pads else sum(lengths) // 2
         with self._changed:
-            self._queue.remember_memory(width * half)
+            self._queue.remember_memory(tokens)
         return [batch[:half], batch[half:]]
 
     def _answer(self, batch: Batch, scores: RawScores) -> None:

@@ -108,13 +108,14 @@ class LocalScorer:
         return await asyncio.to_thread(work.finish)
 
     def warm_up(self) -> None:
-        """Score one pair of full length on each of the backend's threads.
+        """Have the backend prepare itself, and score one pair of full length on each of its threads.
 
         Raises:
             OutOfMemoryError: If the device cannot hold one pair of full length.
             ClosedError: If it was closed.
         """
         self._check_open()
+        self._model.backend.warm_up()
         (pair,) = self._encoder.encode([Pair("a", "a " * self.max_length)]).pairs[:1]
         request = Request([pair] * self._model.backend.workers, max_batch_tokens=self._batch_tokens)
         self._submit(request)

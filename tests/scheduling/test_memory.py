@@ -96,7 +96,7 @@ def start() -> Iterator[Callable[[Device], Scheduler]]:
     started: list[Scheduler] = []
 
     def make(device: Device) -> Scheduler:
-        started.append(Scheduler(device.run, BatchLimits(workers=1, pairs_per_batch=None, pass_tokens=0)))
+        started.append(Scheduler(device.run, BatchLimits(workers=1, pairs_per_batch=None, pads=True, pass_tokens=0)))
         return started[-1]
 
     yield make

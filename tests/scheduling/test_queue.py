@@ -14,8 +14,11 @@ from rerank_plugins.text.pairs import EncodedPair
 MANY = 10**6
 
 
-def queue(*, workers: int = 1, pairs_per_batch: int | None = None, pass_tokens: int = 0) -> FairQueue:
-    return FairQueue(BatchLimits(workers=workers, pairs_per_batch=pairs_per_batch, pass_tokens=pass_tokens))
+def queue(
+    *, workers: int = 1, pairs_per_batch: int | None = None, pads: bool = True, pass_tokens: int = 0
+) -> FairQueue:
+    limits = BatchLimits(workers=workers, pairs_per_batch=pairs_per_batch, pads=pads, pass_tokens=pass_tokens)
+    return FairQueue(limits)
 
 
 def request(*lengths: int, budget: int = 100) -> Request:
@@ -71,7 +74,7 @@ def test_every_pair_is_taken_once_within_the_limits(
     while waiting:
         before = waiting.waiting
         batch = waiting.take_batch(idle=idle)
-        assert 1 <= len(batch) <= max(1, -(-before // idle))
+        assert 1 <= len(batch) <= (before if pass_tokens else max(1, -(-before // idle)))
         assert len(batch) == 1 or len(batch) * max(lengths(batch)) <= budget
         assert most is None or len(batch) <= most
         longest = max(lengths(batch))
@@ -211,3 +214,40 @@ def test_the_time_of_waiting_ends_with_the_first_pair() -> None:
     assert started is not None
     waiting.take_batch(idle=1)
     assert made.started_at == started
+
+
+@given(
+    callers=st.lists(st.lists(st.integers(1, 60), min_size=1, max_size=30), min_size=1, max_size=6),
+    budget=st.integers(1, 300),
+    idle=st.integers(1, 3),
+    most=st.none() | st.integers(1, 5),
+)
+def test_without_padding_every_pair_is_taken_once_within_the_limits(
+    callers: list[list[int]], budget: int, idle: int, most: int | None
+) -> None:
+    waiting = queue(workers=idle, pairs_per_batch=most, pads=False)
+    requests = [add(waiting, *each, budget=budget) for each in callers]
+    taken: list[tuple[int, int]] = []
+    while waiting:
+        before = waiting.waiting
+        batch = waiting.take_batch(idle=idle)
+        assert 1 <= len(batch) <= max(1, -(-before // idle))
+        assert len(batch) == 1 or sum(lengths(batch)) <= budget
+        assert most is None or len(batch) <= most
+        taken += [(requests.index(owner), place) for owner, place in batch]
+    assert sorted(taken) == [(caller, place) for caller, each in enumerate(callers) for place in range(len(each))]
+    assert all(not each.answer.padding.any() for each in requests)
+
+
+def test_without_padding_pairs_of_all_lengths_share_a_batch() -> None:
+    waiting = queue(pads=False)
+    first, second = add(waiting, 50, 3, 20), add(waiting, 60, 10, 25)
+    batches = take_all(waiting)
+    assert [lengths(batch) for batch in batches] == [[50, 20, 3, 25], [60, 10]]
+    assert owners(batches, first, second) == ["ab", "b"]
+
+
+def test_a_pair_longer_than_the_budget_is_a_batch_of_its_own() -> None:
+    waiting = queue(pads=False)
+    add(waiting, 150, 30, 40)
+    assert [lengths(batch) for batch in take_all(waiting)] == [[150], [40, 30]]

@@ -76,7 +76,7 @@ def start() -> Iterator[Callable[..., Scheduler]]:
     def make(
         engine: Engine, *, workers: int = 1, pairs_per_batch: int | None = None, pass_tokens: int = 0
     ) -> Scheduler:
-        limits = BatchLimits(workers=workers, pairs_per_batch=pairs_per_batch, pass_tokens=pass_tokens)
+        limits = BatchLimits(workers=workers, pairs_per_batch=pairs_per_batch, pads=True, pass_tokens=pass_tokens)
         started.append(Scheduler(engine.run, limits))
         return started[-1]
 
@@ -98,7 +98,9 @@ def test_every_caller_gets_its_own_logits_in_its_order(
     callers: list[list[int]], budget: int, workers: int, most: int | None, pass_tokens: int
 ) -> None:
     engine = Engine()
-    scheduler = Scheduler(engine.run, BatchLimits(workers=workers, pairs_per_batch=most, pass_tokens=pass_tokens))
+    scheduler = Scheduler(
+        engine.run, BatchLimits(workers=workers, pairs_per_batch=most, pads=True, pass_tokens=pass_tokens)
+    )
     count = iter(range(10_000))
     lists = [[pair(next(count), length) for length in lengths] for lengths in callers]
     with ThreadPoolExecutor(len(lists)) as threads:

@@ -1,0 +1,114 @@
+"""A sequence classifier whose encoder runs on packed rows, and whose head runs as its authors wrote it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
+
+from rerank_plugins.backends.base import Inputs
+from rerank_plugins.backends.packing.rows import PackedRows
+from rerank_plugins.backends.packing.running import CannotPackError, check_windows, disable, enable, hidden_states
+
+# What runs the encoder: from a packed row to the hidden state of each of its tokens, shape (tokens, hidden size).
+Encode = Callable[[PackedRows], torch.Tensor]
+
+# Lengths of the pairs that a model is checked with.
+_SAMPLE = (3, 12, 7)
+
+
+class PackedClassifier:
+    """A classifier after its encoder was taken out: first the encoder runs on the packed row, then the head.
+
+    Args:
+        model: A transformers sequence classifier, where it will run. Its encoder is replaced, its attention too.
+        inputs: Names of the arrays it reads.
+
+    Attributes:
+        encoder: Its encoder.
+        encode: What runs the encoder; CUDA graphs can be put here.
+        flash: Whether its attention runs without padding, too.
+
+    Raises:
+        CannotPackError: If the model cannot do without padding, or its scores would not be the same. It is then left
+            as it was.
+    """
+
+    def __init__(self, model: Any, inputs: Sequence[str]) -> None:
+        self._model, self._device = model, str(model.device)
+        self.encoder = model.base_model
+        self.encode: Encode = lambda rows: hidden_states(self.encoder, rows)
+        self.flash = self._shares = False
+        self._answer = _Answer(self.encoder)
+        if self.encoder is model:
+            raise CannotPackError(f"{type(model).__name__} has no encoder apart from its head")
+        try:
+            self._replace_encoder(_sample(model.config, inputs))
+        except Exception as error:  # whatever a model that was not made for this provokes
+            setattr(model, model.base_model_prefix, self.encoder)
+            disable(model)
+            raise CannotPackError(str(error)) from error
+
+    @torch.inference_mode()
+    def _replace_encoder(self, sample: Inputs) -> None:
+        tensors = {name: torch.from_numpy(array).to(self._device) for name, array in sample.items()}
+        mask = tensors["attention_mask"].bool()
+        states, scores = self.encoder(**tensors).last_hidden_state, self._model(**tensors).logits
+        enable(self._model)
+        setattr(self._model, self._model.base_model_prefix, self._answer)
+        rows = PackedRows.of(sample, device=self._device)
+        _check_same("hidden states", self.encode(rows)[rows.places][mask], states[mask])
+        check_windows(self._model.config, rows.calls)
+        # Only where a token sees nothing that comes after it does a beginning not depend on what follows.
+        self._shares = all(call.causal for call in rows.calls)
+        self.flash = all(call.flash for call in rows.calls)
+        _check_same("scores", self.logits(self.lay_out(sample)), scores)
+
+    def lay_out(self, inputs: Inputs) -> PackedRows:
+        """Pack a batch, with prefixes that pairs share where the model allows it."""
+        return PackedRows.of(inputs, shared_prefixes=self._shares, device=self._device)
+
+    def logits(self, rows: PackedRows) -> torch.Tensor:
+        """Run a batch; shape (pairs, labels). Not from two threads at once."""
+        self._answer.states = self.encode(rows)[rows.places]
+        try:
+            logits: torch.Tensor = self._model(**rows.padded).logits
+            return logits
+        finally:
+            self._answer.states = None
+
+
+class _Answer(torch.nn.Module):
+    """Stands where a classifier calls its encoder, and answers with hidden states that were computed before.
+
+    Args:
+        encoder: The encoder, for its pooling layer.
+    """
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        self._pooler = getattr(encoder, "pooler", None)
+        self.states: torch.Tensor | None = None
+
+    def forward(self, *_: object, **__: object) -> BaseModelOutputWithPoolingAndCrossAttentions:
+        pooled = None if self._pooler is None else self._pooler(self.states)
+        return BaseModelOutputWithPoolingAndCrossAttentions(last_hidden_state=self.states, pooler_output=pooled)
+
+
+def _sample(config: Any, inputs: Sequence[str]) -> dict[str, np.ndarray]:
+    """Make a few pairs of different lengths, of ids from the upper half of the vocabulary."""
+    mask = (np.arange(max(_SAMPLE)) < np.array(_SAMPLE)[:, None]).astype(np.int64)
+    vocabulary, padding = config.get_text_config().vocab_size, config.get_text_config().pad_token_id or 0
+    ids = np.random.default_rng(0).integers(vocabulary // 2, vocabulary, mask.shape)
+    ids[ids == padding] = vocabulary // 2 - 1
+    ids = np.where(mask == 1, ids, padding)
+    types = {"token_type_ids": (np.arange(ids.shape[1]) > 1) * mask} if "token_type_ids" in inputs else {}
+    return {"input_ids": ids, "attention_mask": mask, **types}
+
+
+def _check_same(name: str, packed: torch.Tensor, padded: torch.Tensor) -> None:
+    """Compare what comes out with and without padding: half precision rounds at each of some hundred operations."""
+    apart = torch.linalg.vector_norm((packed - padded).float()) / torch.linalg.vector_norm(padded.float()).clamp(min=1)
+    if not apart <= max(1e-3, 16 * torch.finfo(padded.dtype).eps):
+        raise CannotPackError(f"its {name} without padding are {float(apart):.2g} away from those with it")
