@@ -19,7 +19,8 @@ from rerank_plugins.models.spec import ModelSpec
 from rerank_plugins.options import RerankConfig
 from rerank_plugins.scheduling.request import Request
 from rerank_plugins.scores import DocumentScore, QueryDocuments, Scored, ScoreScale, Timing, Usage
-from rerank_plugins.text.pairs import EncodedPairs, Pair, pair_encoder, reading_fingerprint
+from rerank_plugins.text.encoders import pair_encoder, reading_fingerprint
+from rerank_plugins.text.pairs import EncodedPairs, Pair
 
 
 class LocalScorer:
@@ -67,7 +68,7 @@ class LocalScorer:
     @property
     def fingerprint(self) -> str:
         """The model's files, and all settings that decide a score."""
-        spec, reading = self._spec, reading_fingerprint(self._config, max_length=self.max_length)
+        spec, reading = self._spec, reading_fingerprint(self._config, self._encoder)
         # With its module: two users' backends may have one name.
         backend = f"{spec.backend.__module__}.{spec.backend.__qualname__}"
         return f"{self._model.digest} {backend} {spec.placement.dtype} {reading}"

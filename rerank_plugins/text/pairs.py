@@ -5,13 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from rerank_plugins.options import ReadingOptions
-from rerank_plugins.options.declaration import options_of
 from rerank_plugins.text.template import PairTemplate
 from rerank_plugins.text.tokenizer import Span, TextTokenizer, TokenizedText
 
-# Part of every cache key: raise it when a change here, or in the tokenizer's room, can change a score.
-ENCODING_VERSION = 1
 # The share of a window that the next one repeats, so a sentence at the end of one stands whole in the other.
 _OVERLAP = 0.25
 
@@ -63,6 +59,14 @@ class EncodedPairs:
     pairs: list[EncodedPair]
     owners: list[int]
 
+    @classmethod
+    def of(cls, readings: Sequence[Sequence[EncodedPair]]) -> "EncodedPairs":
+        """Collect what the model reads of each of the caller's pairs."""
+        return cls(
+            pairs=[each for reading in readings for each in reading],
+            owners=[place for place, reading in enumerate(readings) for _ in reading],
+        )
+
 
 class Encoder(Protocol):
     """What turns pairs into token ids that fit.
@@ -70,10 +74,12 @@ class Encoder(Protocol):
     Attributes:
         max_length: Tokens of a pair, after the model's own limit.
         takes_instruction: Whether the model's prompt has a place for an instruction.
+        fingerprint: Names what decides token ids beside the tokenizer: the prompt.
     """
 
     max_length: int
     takes_instruction: bool
+    fingerprint: str
 
     def encode(self, pairs: Sequence[Pair]) -> EncodedPairs:
         """Encode pairs in their order; a text that occurs more than once is tokenized once."""
@@ -92,9 +98,12 @@ class PairEncoder:
         max_positions: Positions that the model has, for the pair or, where they restart, for each segment; None: no
             limit.
         max_windows: Windows that a long document is read in at most; None: it is truncated.
+        query_prompt: What stands before each query, as sentence-transformers puts a default prompt before the first
+            text of a pair (`InputFormatter.prepend_prompt_to_texts`).
 
     Attributes:
         max_length: Tokens of a pair, after the model's own limit.
+        fingerprint: The query's prompt.
     """
 
     takes_instruction = False
@@ -107,8 +116,11 @@ class PairEncoder:
         max_length: int,
         max_positions: int | None,
         max_windows: int | None = None,
+        query_prompt: str = "",
     ) -> None:
+        self.fingerprint = query_prompt
         self._tokenizer = tokenizer
+        self._query_prompt = query_prompt
         self._special = template.special
         self._max_windows = max_windows
         limit = math.inf if max_positions is None else max_positions
@@ -121,13 +133,10 @@ class PairEncoder:
 
     def encode(self, pairs: Sequence[Pair]) -> EncodedPairs:
         """Encode pairs in their order; a text that occurs more than once is tokenized once."""
-        texts = list(dict.fromkeys(text for query, document, _ in pairs for text in (query, document)))
+        prompted = [(self._query_prompt + query, document) for query, document, _ in pairs]
+        texts = list(dict.fromkeys(text for pair in prompted for text in pair))
         tokenized = dict(zip(texts, self._tokenize(texts), strict=True))
-        readings = [self._fit(tokenized[query], tokenized[document]) for query, document, _ in pairs]
-        return EncodedPairs(
-            pairs=[each for reading in readings for each in reading],
-            owners=[place for place, reading in enumerate(readings) for _ in reading],
-        )
+        return EncodedPairs.of([self._fit(tokenized[query], tokenized[document]) for query, document in prompted])
 
     def _tokenize(self, texts: list[str]) -> list[TokenizedText]:
         if self._max_windows is None:
@@ -139,66 +148,48 @@ class PairEncoder:
         query_truncated = len(query_ids) < len(query.ids)
         room = min(self._document_room, self._room - len(query_ids))
         fixed = len(query_ids) + self._special
-        if document.spans is None or len(document.ids) <= room:
-            ids = document.ids[:room]
-            truncated = len(ids) < len(document.ids)
-            return [EncodedPair(query_ids, ids, fixed + len(ids), query_truncated, truncated)]
-        spans = document.spans
-        starts = _window_starts(len(document.ids), room)
-        read = starts[: self._max_windows]
         return [
-            EncodedPair(
-                query_ids,
-                document.ids[start : start + room],
-                fixed + room,
-                query_truncated,
-                document_truncated=len(read) < len(starts),
-                span=(spans[start][0], spans[start + room - 1][1]),
-            )
-            for start in read
+            EncodedPair(query_ids, cut.ids, fixed + len(cut.ids), query_truncated, cut.truncated, cut.span)
+            for cut in cut_document(document, room, self._max_windows)
         ]
 
 
-def pair_encoder(
-    tokenizer: TextTokenizer,
-    template: PairTemplate,
-    options: ReadingOptions,
-    *,
-    default_max_length: int,
-    max_positions: int | None,
-) -> PairEncoder:
-    """Make the encoder that a user's options ask for.
+class Cut(NamedTuple):
+    """What is read of a document at once.
+
+    Attributes:
+        ids: Its token ids.
+        truncated: Whether the document goes on, and is not read further.
+        span: The characters of the document; None where it is not read in windows.
+    """
+
+    ids: tuple[int, ...]
+    truncated: bool
+    span: Span | None = None
+
+
+def cut_document(document: TokenizedText, room: int, max_windows: int | None) -> list[Cut]:
+    """Cut a document to fit: one piece, or overlapping windows.
 
     Args:
-        tokenizer: The model's tokenizer.
-        template: The model's pair template.
-        options: What the user asked for.
-        default_max_length: Tokens of a pair where the user asked for nothing.
-        max_positions: Positions that the model has; None: no limit.
+        document: Its tokens; in windows with spans.
+        room: Tokens of a piece.
+        max_windows: Windows at most; None: it is truncated.
     """
-    return PairEncoder(
-        tokenizer,
-        template,
-        max_length=options.max_length or default_max_length,
-        max_positions=max_positions,
-        max_windows=options.max_windows if options.long_documents == "windows" else None,
-    )
-
-
-def reading_fingerprint(options: ReadingOptions, *, max_length: int) -> str:
-    """Name everything about reading that decides a raw score: all options of the group, and how pairs are encoded.
-
-    An option that is added to the group is in every cache key from the start.
-
-    Args:
-        options: What the user asked for.
-        max_length: What became of `max_length`.
-    """
-    names = (option.name for option in options_of(ReadingOptions))
-    # The instruction is part of each pair's own key, and the activation comes after the raw score.
-    elsewhere = ("instruction", "max_length", "activation")
-    values = {name: getattr(options, name) for name in names if name not in elsewhere}
-    return f"{ENCODING_VERSION} {max_length} {values}"
+    if document.spans is None or max_windows is None or len(document.ids) <= room:
+        ids = document.ids[:room]
+        return [Cut(ids, truncated=len(ids) < len(document.ids))]
+    spans = document.spans
+    starts = _window_starts(len(document.ids), room)
+    read = starts[:max_windows]
+    return [
+        Cut(
+            document.ids[start : start + room],
+            truncated=len(read) < len(starts),
+            span=(spans[start][0], spans[start + room - 1][1]),
+        )
+        for start in read
+    ]
 
 
 def _window_starts(tokens: int, room: int) -> list[int]:

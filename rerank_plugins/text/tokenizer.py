@@ -1,10 +1,11 @@
 """The model's tokenizer, for texts that are data: nothing in them becomes a control token, nothing is cut here."""
 
 import textwrap
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from tokenizers import Tokenizer
 
@@ -50,14 +51,23 @@ class TextTokenizer:
     Args:
         tokenizer: The tokenizer to take over.
         control: Names of control tokens that the tokenizer itself does not mark as special.
+        renamed: Ids of the tokenizer, and what the model has in their place.
+
+    Attributes:
+        tokenizer: The same tokenizer.
+        control: The same names.
     """
 
-    def __init__(self, tokenizer: Tokenizer, control: Collection[str] = ()) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, control: Collection[str] = (), renamed: Mapping[int, int] = MappingProxyType({})
+    ) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         tokenizer.encode_special_tokens = True
         self.tokenizer = tokenizer
-        self._spelling = _spelling_of_control_tokens(tokenizer, control, _unknown_id(tokenizer))
+        self.control = frozenset(control)
+        spelling = _spelling_of_control_tokens(tokenizer, control, _unknown_id(tokenizer))
+        self._spelling = spelling | {own: (token,) for own, token in renamed.items()}
 
     def encode(self, texts: Sequence[str], *, enough: int) -> list[TokenizedText]:
         """Tokenize texts in their order, on all cores.
@@ -106,6 +116,8 @@ class TextTokenizer:
 
     def _repeat_spans(self, ids: list[int], spans: list[Span]) -> list[Span]:
         """Give each piece of a control token that was spelled out the span of the whole."""
+        if self._spelling.keys().isdisjoint(ids):
+            return spans
         return [span for token, span in zip(ids, spans, strict=True) for _ in self._spelling.get(token, (token,))]
 
 

@@ -1,0 +1,188 @@
+"""Read what a model declares as its prompt, once, into fixed token ids and text with slots."""
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+
+from rerank_plugins.errors import InvalidValueError, UnsupportedModelError
+from rerank_plugins.text.prompt.chat import ChatRenderer
+from rerank_plugins.text.prompt.declared import ChatTemplate, DeclaredPrompt, TextTemplate
+from rerank_plugins.text.prompt.outline import Outline, outline_of
+from rerank_plugins.text.prompt.pieces import (
+    SENTINELS,
+    Slot,
+    Texts,
+    cut_apart,
+    find_fault,
+    show,
+    split_text,
+    without_instruction,
+)
+from rerank_plugins.text.prompt.places import PromptTokenizer
+from rerank_plugins.text.prompt.rendered import Rendered, read_rendered
+from rerank_plugins.text.template import PairTemplate, SpecialTokens
+from rerank_plugins.text.tokenizer import TextTokenizer
+
+_SAMPLE = {slot: slot.value for slot in Slot}
+_NO_TOKENS = SpecialTokens((), ())
+# What the tokenizer makes of a prompt is compared with what transformers makes of it, for these.
+_CHECKED = (
+    ("who wrote hamlet?", "Shakespeare wrote Hamlet. He was 36."),
+    (" two  words\n", " \n A document (with lines),\n\nand another. "),
+    ("什么是光合作用？", "植物把阳光变成糖。"),
+    ("!", ""),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A model's prompt.
+
+    Attributes:
+        plain: It without an instruction; None: it needs one.
+        instructed: It with a place for an instruction; None: it has none.
+        instruction: The default instruction.
+        text: It as a text with `{query}`, `{document}` and maybe `{instruction}`, as it is read by default.
+        tokens: How many tokens it has without query and document, with the default instruction.
+        tokenizer: What tokenizes texts in it.
+        fingerprint: Names all that decides its token ids.
+    """
+
+    plain: Outline | None
+    instructed: Outline | None
+    instruction: str | None
+    text: str
+    tokens: int
+    tokenizer: TextTokenizer
+    fingerprint: str
+
+    # Its ids are all in the encoded pairs.
+    template = PairTemplate(_NO_TOKENS, _NO_TOKENS, _NO_TOKENS, document_type=0, boundary=0, restarts=False)
+
+    def outline(self, instruction: str | None) -> Outline:
+        """Choose how a pair with this instruction is read; None: the default; empty: without one.
+
+        Raises:
+            InvalidValueError: If it has no place for an instruction, or needs one.
+        """
+        given = self.instruction if instruction is None else instruction
+        outline = self.instructed if given else self.plain
+        if outline is not None:
+            return outline
+        if given:
+            raise InvalidValueError(
+                f"instruction={given!r}: the prompt has no place for an instruction: {self.text!r}."
+            )
+        raise InvalidValueError(f"The prompt needs an instruction, and has no default one: {self.text!r}. Give it one.")
+
+
+def read_prompt(name: str, declared: DeclaredPrompt, tokenizer: TextTokenizer) -> Prompt:
+    r"""Read a declared prompt.
+
+    Args:
+        name: The model's name, for messages.
+        declared: What its folder, or the user, declares.
+        tokenizer: Its tokenizer, which no other thread may use meanwhile.
+
+    Raises:
+        UnsupportedModelError: If a template cannot be rendered, leaves out or changes texts, or if the tokenizer reads
+            it in a way that cannot be reproduced.
+
+    Examples:
+        >>> read_prompt("m", TextTemplate("Q: {query}\nD: {document}"), tokenizer).instruction is None
+        True
+    """
+    rendered = _read_chat(name, declared) if isinstance(declared, ChatTemplate) else _read_text(name, declared)
+    compiler = _Compiler(name, PromptTokenizer(tokenizer), declared)
+    plain = None if rendered.plain is None else compiler.compile(rendered.plain)
+    instructed = None if rendered.instructed is None else compiler.compile(rendered.instructed)
+    instruction = None if instructed is None else declared.instruction
+    shown, outline = (rendered.instructed, instructed) if instruction or not plain else (rendered.plain, plain)
+    if shown is None or outline is None:
+        raise UnsupportedModelError(f"The prompt of '{name}' cannot be read without an instruction.")
+    empty = {Slot.QUERY: "", Slot.INSTRUCTION: instruction or ""}
+    return Prompt(
+        plain=plain,
+        instructed=instructed,
+        instruction=instruction,
+        text=show(shown.pieces),
+        tokens=outline.fixed_tokens(empty),
+        tokenizer=compiler.tokenizer.inside,
+        fingerprint=hashlib.blake2b(repr((declared, rendered)).encode(), digest_size=16).hexdigest(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Readings:
+    """A prompt without an instruction, and with a place for one."""
+
+    plain: Rendered | None
+    instructed: Rendered | None
+
+
+def _read_chat(name: str, declared: ChatTemplate) -> _Readings:
+    renderer = ChatRenderer(name, declared)
+    instructed: Rendered | None = None
+    sentinel = SENTINELS[Slot.INSTRUCTION]
+    if declared.instruction:
+        renderer.check_roles(SENTINELS[Slot.QUERY], SENTINELS[Slot.DOCUMENT], declared.instruction)
+        instructed = read_rendered(name, renderer, instruction=sentinel)
+        if Slot.INSTRUCTION not in instructed.pieces:  # it drops the instruction, whatever it is
+            return _Readings(read_rendered(name, renderer, instruction=declared.instruction), None)
+        with suppress(UnsupportedModelError):  # it may need a system message
+            return _Readings(read_rendered(name, renderer, instruction=None), instructed)
+        return _Readings(None, instructed)
+    renderer.check_roles(SENTINELS[Slot.QUERY], SENTINELS[Slot.DOCUMENT], None)
+    plain = read_rendered(name, renderer, instruction=None)
+    with suppress(UnsupportedModelError):  # it may not know system messages
+        instructed = read_rendered(name, renderer, instruction=sentinel)
+    known = instructed is not None and Slot.INSTRUCTION in instructed.pieces
+    return _Readings(plain, instructed if known else None)
+
+
+def _read_text(name: str, declared: TextTemplate) -> _Readings:
+    pieces = split_text(declared.text)
+    if fault := find_fault(pieces):
+        raise UnsupportedModelError(f"The prompt of '{name}' {fault}: {declared.text!r}.")
+    stripped = frozenset({Slot.QUERY, Slot.DOCUMENT}) if declared.strip else frozenset()
+    plain = without_instruction(pieces)
+    return _Readings(
+        None if plain is None or find_fault(plain) else Rendered(plain, stripped),
+        Rendered(pieces, stripped) if Slot.INSTRUCTION in pieces else None,
+    )
+
+
+class _Compiler:
+    """Turn rendered prompts of one declaration into outlines, and compare them with transformers' reading."""
+
+    def __init__(self, name: str, tokenizer: PromptTokenizer, declared: DeclaredPrompt) -> None:
+        self.tokenizer = tokenizer
+        self._name = name
+        self._apart = isinstance(declared, TextTemplate) and declared.apart
+        # `tokenizer(text)` adds them, `apply_chat_template` does not. FlagEmbedding adds those before a text only.
+        before, behind = tokenizer.around_text() if isinstance(declared, TextTemplate) else ((), ())
+        self._around = before, () if self._apart else behind
+
+    def compile(self, rendered: Rendered) -> Outline:
+        outline = outline_of(rendered.pieces, self.tokenizer, stripped=rendered.stripped, apart=self._apart)
+        before, behind = self._around
+        sample = outline.encode(_SAMPLE)
+        before = () if sample[: len(before)] == before else before
+        behind = () if behind and sample[-len(behind) :] == behind else behind
+        for query, document in _CHECKED:
+            texts = {Slot.QUERY: query, Slot.DOCUMENT: document, Slot.INSTRUCTION: "Find what answers. Be exact."}
+            if outline.encode(texts) != self._reference(rendered, texts):
+                raise UnsupportedModelError(
+                    f"The tokenizer of '{self._name}' reads the prompt {show(rendered.pieces)!r} in a way that is not "
+                    "supported: its control tokens depend on the texts beside them. Check the flags of added_tokens in "
+                    "its tokenizer.json."
+                )
+        return outline.within(before, behind)
+
+    def _reference(self, rendered: Rendered, texts: Texts) -> tuple[int, ...]:
+        """Tokenize a prompt as its reference does: whole, or its pieces apart."""
+        if not self._apart:
+            return self.tokenizer.encode_rendered(rendered.fill(texts))
+        pieces = cut_apart(rendered.pieces)
+        each = (self.tokenizer.encode_rendered(Rendered(text, rendered.stripped).fill(texts)) for text in pieces)
+        return tuple(token for ids in each for token in ids)
