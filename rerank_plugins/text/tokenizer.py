@@ -66,8 +66,8 @@ class TextTokenizer:
         tokenizer.encode_special_tokens = True
         self.tokenizer = tokenizer
         self.control = frozenset(control)
-        spelling = _spelling_of_control_tokens(tokenizer, control, _unknown_id(tokenizer))
-        self._spelling = spelling | {own: (token,) for own, token in renamed.items()}
+        self._renamed = renamed
+        self._replaced = _control_ids(tokenizer, control, _unknown_id(tokenizer)) | renamed.keys()
 
     def encode(self, texts: Sequence[str], *, enough: int) -> list[TokenizedText]:
         """Tokenize texts in their order, on all cores.
@@ -110,15 +110,22 @@ class TextTokenizer:
         ]
 
     def _spell_out(self, ids: list[int]) -> list[int]:
-        if self._spelling.keys().isdisjoint(ids):
+        if self._replaced.isdisjoint(ids):
             return ids
-        return [piece for token in ids for piece in self._spelling.get(token, (token,))]
+        spelling = self._spelling(ids)
+        return [piece for token in ids for piece in spelling.get(token, (token,))]
 
     def _repeat_spans(self, ids: list[int], spans: list[Span]) -> list[Span]:
         """Give each piece of a control token that was spelled out the span of the whole."""
-        if self._spelling.keys().isdisjoint(ids):
+        if self._replaced.isdisjoint(ids):
             return spans
-        return [span for token, span in zip(ids, spans, strict=True) for _ in self._spelling.get(token, (token,))]
+        spelling = self._spelling(ids)
+        return [span for token, span in zip(ids, spans, strict=True) for _ in spelling.get(token, (token,))]
+
+    def _spelling(self, ids: Sequence[int]) -> dict[int, tuple[int, ...]]:
+        """Say what stands for the ids that no text may have."""
+        own = {token: (self._renamed[token],) for token in self._renamed.keys() & ids}
+        return {token: _spell(self.tokenizer, token) for token in self._replaced.intersection(ids)} | own
 
 
 def load_tokenizer(name: str, folder: Path) -> TextTokenizer:
@@ -213,10 +220,8 @@ def _unknown_id(tokenizer: Tokenizer) -> int | None:
     return tokens[0].id if len(tokens) == 1 else None
 
 
-def _spelling_of_control_tokens(
-    tokenizer: Tokenizer, named: Collection[str], unknown_id: int | None
-) -> dict[int, tuple[int, ...]]:
-    """Map each control token to the ids of its characters.
+def _control_ids(tokenizer: Tokenizer, named: Collection[str], unknown_id: int | None) -> frozenset[int]:
+    """Find the control tokens: a text that holds one becomes the ids of its characters.
 
     `encode_special_tokens` keeps "</s>" in a text from being taken as the added token. A Unigram vocabulary, such as
     XLM-RoBERTa's, also lists "</s>" as an ordinary piece, at the best score there is, and finds it all the same: hence
@@ -225,8 +230,7 @@ def _spelling_of_control_tokens(
     in_template = tokenizer.post_process(tokenizer.encode("", add_special_tokens=False)).ids
     added = (token_id for token_id, token in tokenizer.get_added_tokens_decoder().items() if token.special)
     by_name = (token_id for name in named if (token_id := tokenizer.token_to_id(name)) is not None)
-    control = {*in_template, *added, *by_name} - {unknown_id}
-    return {token_id: _spell(tokenizer, token_id) for token_id in control}
+    return frozenset((*in_template, *added, *by_name)) - {unknown_id}
 
 
 def _spell(tokenizer: Tokenizer, token_id: int) -> tuple[int, ...]:

@@ -70,7 +70,7 @@ class ChatRenderer:
             return
         for role, made_up in zip(PAIR_ROLES, _OTHER_ROLES, strict=True):
             other = other.replace(made_up, role)
-        if other == known:
+        if other == known and query in known:  # else it leaves the roles out, which is another fault
             raise self._refused(
                 "does not know the roles query and document: it renders them as it renders any role, so it is a "
                 "chat's template and not a reranker's"

@@ -39,11 +39,11 @@ class _Question:
 
     def before(self, document: str) -> str:
         """Return what is tokenized of a document that is cut."""
-        return self.lead + self.outline.clean(Slot.DOCUMENT, document)
+        return self.outline.together(self.lead, document, "")
 
     def around(self, document: str) -> str:
         """Return what is tokenized of a document that is read whole."""
-        return self.before(document) + self.trail
+        return self.outline.together(self.lead, document, self.trail)
 
 
 class PromptEncoder:
@@ -158,7 +158,7 @@ class PromptEncoder:
         cleaned = outline.clean(Slot.QUERY, query)
         for tokens in range(room * 3 // 4, -1, -1):
             texts[Slot.QUERY] = self._cut(cleaned, tokens)
-            if outline.fixed_tokens(texts) < self.max_length:  # a cut word may have more tokens than before
+            if outline.fixed_tokens(texts) < self.max_length - 1:  # a cut word may have more tokens than before
                 break
         return _Question(
             outline,

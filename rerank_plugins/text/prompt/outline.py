@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
-from rerank_plugins.text.prompt.pieces import Pieces, Slot, Texts, cut_apart, fill
+from rerank_plugins.text.prompt.pieces import SENTINELS, Pieces, Slot, Texts, cut_apart, fill
 from rerank_plugins.text.prompt.places import SPACE, ControlToken, PromptTokenizer
 from rerank_plugins.text.prompt.seams import left_seam, right_seam
 from rerank_plugins.text.tokenizer import TextTokenizer
@@ -75,15 +75,23 @@ class Outline:
         cleaned = self.clean(slot, text)
         return text.index(cleaned) if cleaned else 0
 
+    def together(self, lead: str, document: str, trail: str) -> str:
+        """Put together what is tokenized with a document; control tokens beside a blank one take more white space."""
+        text = lead + self.clean(Slot.DOCUMENT, document) + trail
+        if Slot.DOCUMENT in self.taken_before:
+            text = text.lstrip(SPACE)
+        return text.rstrip(SPACE) if Slot.DOCUMENT in self.taken_behind else text
+
     def fixed_tokens(self, texts: Texts) -> int:
         """Count the tokens of a prompt with an empty document; a longer one may join the last of them."""
-        lead = Stretch(self.lead, self.tokenizer)
+        lead = Stretch((self.together(fill(self.lead, texts), "", ""),), self.tokenizer)
         return len(encode_parts((*self.left, lead, *self.ending), texts))
 
     def encode(self, texts: Texts) -> tuple[int, ...]:
         """Turn a whole prompt into token ids, with texts of any length."""
         cleaned = {slot: self.clean(slot, text) for slot, text in texts.items()}
-        document = Stretch((*self.lead, Slot.DOCUMENT, *self.trail), self.tokenizer)
+        lead, trail = fill(self.lead, cleaned), fill(self.trail, cleaned)
+        document = Stretch((self.together(lead, texts[Slot.DOCUMENT], trail),), self.tokenizer)
         return encode_parts((*self.left, document, *self.right), cleaned)
 
     def within(self, before: tuple[int, ...], behind: tuple[int, ...]) -> "Outline":
@@ -116,11 +124,15 @@ def outline_of(pieces: Pieces, tokenizer: PromptTokenizer, *, stripped: frozense
     place, stretch = next(
         (place, part) for place, part in enumerate(parts) if isinstance(part, Stretch) and Slot.DOCUMENT in part.pieces
     )
-    at = stretch.pieces.index(Slot.DOCUMENT)
-    inside = tokenizer.inside
-    head, lead, opening = left_seam(stretch.pieces[:at], stretch.tokenizer, inside)
-    trail, tail = right_seam(stretch.pieces[at + 1 :], lead, opening, inside)
     neighbours = [pair for text in texts for pair in pairwise(text)]
+    taken_behind = frozenset(a for a, b in neighbours if isinstance(a, Slot) and _takes(b, after=False))
+    at, inside = stretch.pieces.index(Slot.DOCUMENT), tokenizer.inside
+    before = stretch.pieces[:at]
+    head, lead, opening = left_seam(before, stretch.tokenizer, inside)
+    if Slot.DOCUMENT in taken_behind and not fill(before[-1:], SENTINELS).strip(SPACE):
+        # With an empty document, the control token behind it may take white space from all that is before it.
+        head, lead, opening = (), before, stretch.tokenizer
+    trail, tail = right_seam(stretch.pieces[at + 1 :], lead, opening, inside)
     return Outline(
         left=_fixed([*parts[:place], Stretch(head, stretch.tokenizer)]),
         lead=lead,
@@ -130,7 +142,7 @@ def outline_of(pieces: Pieces, tokenizer: PromptTokenizer, *, stripped: frozense
         tokenizer=opening,
         stripped=stripped,
         taken_before=frozenset(b for a, b in neighbours if isinstance(b, Slot) and _takes(a, after=True)),
-        taken_behind=frozenset(a for a, b in neighbours if isinstance(a, Slot) and _takes(b, after=False)),
+        taken_behind=taken_behind,
     )
 
 

@@ -1,6 +1,7 @@
 """A model's tokenizer for each place of a prompt: its control tokens, and text before, after and between them."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,12 @@ from rerank_plugins.text.tokenizer import Span, TextTokenizer
 
 # What Rust's regular expressions, and so tokenizers, take for white space (Unicode, White_Space).
 SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+# Elements of HTML that vocabularies know as added tokens (Gemma's): content, as the characters around them.
+_HTML = re.compile(
+    r"</?(a|b|blockquote|body|br|caption|code|dd|div|dl|dt|em|footer|form|h[1-6]|head|header|hr|html|i|iframe|img|li|"
+    r"link|main|meta|nav|ol|p|pre|s|script|section|small|span|strong|style|sub|sup|table|tbody|td|tfoot|th|thead|title|"
+    r"tr|u|ul)>"
+)
 _Part = dict[str, Any]
 _Change = Callable[[_Part], _Part | None]
 
@@ -35,9 +42,9 @@ class ControlToken:
 class PromptTokenizer:
     """A tokenizer that reads a prompt's fixed text with its control tokens, and all other text without any.
 
-    Every added token is a control token, special or not, unless it is white space: `<think>` in a document is seven
-    characters. The tokenizers of the three places share the model and know no other added tokens, so a text becomes
-    what its characters become.
+    Every added token is a control token, special or not: `<think>` in a document is seven characters. Only white space
+    and elements of HTML that are not special are content, as in the model's training. The tokenizers of the three
+    places share the model and know no other added tokens, so a text becomes what its characters become.
 
     Args:
         tokenizer: The model's tokenizer.
@@ -52,8 +59,11 @@ class PromptTokenizer:
     def __init__(self, tokenizer: TextTokenizer) -> None:
         self._tokenizer = tokenizer.tokenizer
         self._added = self._tokenizer.get_added_tokens_decoder()
-        self._control = frozenset(each for each, token in self._added.items() if token.content.strip(SPACE + "▁"))
-        names = {self._added[each].content for each in self._control} | tokenizer.control | self._named_by_template()
+        named = tokenizer.control | self._named_by_template()
+        self._control = frozenset(
+            each for each, token in self._added.items() if token.content in named or not _is_content(token)
+        )
+        names = {self._added[each].content for each in self._control} | named
         self.start = self._text_tokenizer(names, _as_it_is)
         self.after_control = self._text_tokenizer(names, _no_first_space)
         self.inside = self._text_tokenizer(names, _nothing_before)
@@ -96,14 +106,15 @@ class PromptTokenizer:
         """Make a tokenizer over the same model without control tokens."""
         plain = Tokenizer(self._tokenizer.model)
         _set_parts(plain, self._tokenizer, change)
-        spaces = [(each, token) for each, token in sorted(self._added.items()) if each not in self._control]
-        renamed: dict[int, int] = {}
-        for each, token in spaces:
-            plain.add_tokens([_plain_copy(token)])
-            own = plain.token_to_id(token.content)
-            if own is not None and own != each:
-                renamed[own] = each
-        return TextTokenizer(plain, names, renamed)
+        content = [(each, token) for each, token in sorted(self._added.items()) if each not in self._control]
+        plain.add_tokens([_plain_copy(token) for _, token in content])
+        own = {plain.token_to_id(token.content): each for each, token in content}
+        return TextTokenizer(plain, names, {new: each for new, each in own.items() if new not in (None, each)})
+
+
+def _is_content(token: AddedToken) -> bool:
+    is_space = not token.content.strip(SPACE + "▁")
+    return is_space or (not token.special and _HTML.fullmatch(token.content) is not None)
 
 
 def _plain_copy(token: AddedToken) -> AddedToken:

@@ -1,6 +1,7 @@
 """Read what a model declares as its prompt, once, into fixed token ids and text with slots."""
 
 import hashlib
+import textwrap
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -69,11 +70,13 @@ class Prompt:
         outline = self.instructed if given else self.plain
         if outline is not None:
             return outline
+        text = textwrap.shorten(self.text, 200, placeholder="...")
         if given:
+            shown = textwrap.shorten(given, 60, placeholder="...")
             raise InvalidValueError(
-                f"instruction={given!r}: the prompt has no place for an instruction: {self.text!r}."
+                f"instruction={shown!r}: the prompt has no place for an instruction: {text!r}. Leave it out."
             )
-        raise InvalidValueError(f"The prompt needs an instruction, and has no default one: {self.text!r}. Give it one.")
+        raise InvalidValueError(f"The prompt needs an instruction, and has no default one: {text!r}. Give it one.")
 
 
 def read_prompt(name: str, declared: DeclaredPrompt, tokenizer: TextTokenizer) -> Prompt:
