@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sentence_transformers.base.modality import InputFormatter
 from tokenizers import Tokenizer
 
 from rerank_plugins.backends.layout import lay_out
@@ -84,6 +85,19 @@ def test_a_text_is_tokenized_once_however_often_it_occurs() -> None:
     encoder = PairEncoder(tokenizer, read_template(tokenizer, "template"), max_length=64, max_positions=None)
     encoder.encode([Pair("who", "bread"), Pair("who", "hamlet"), Pair("what", "bread")])
     assert sorted(asked) == ["bread", "hamlet", "what", "who"]
+
+
+def test_a_prompt_stands_before_the_query_as_sentence_transformers_puts_it() -> None:
+    plain = word_piece()
+    plain.no_padding()
+    plain.no_truncation()
+    tokenizer = TextTokenizer(word_piece())
+    template = read_template(tokenizer, "template")
+    encoder = PairEncoder(tokenizer, template, max_length=64, max_positions=None, query_prompt="query by ")
+    (prompted,) = InputFormatter("bert").prepend_prompt_to_texts([(QUERY, QUERY)], "query by ")
+    encoded = encoder.encode([Pair(QUERY, QUERY)]).pairs
+    arrays = lay_out(encoded, template, inputs=["input_ids"], pad_token_id=0)
+    assert arrays["input_ids"][0].tolist() == plain.encode(*prompted).ids
 
 
 def windows(document: str, max_length: int, *, max_windows: int = 1000) -> list[EncodedPair]:
