@@ -94,6 +94,19 @@ class Fields:
             raise self.wrong(key, "an object")
         return Fields(self.model, self.file, value or {}, f"{self._inside}{key}.")
 
+    def each(self, key: str) -> "list[Fields]":
+        """Return a list of objects; an empty one where nothing is declared."""
+        value = self._values.get(key)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+            raise self.wrong(key, "a list of objects")
+        return [Fields(self.model, self.file, one, f"{self._inside}{key}[{place}].") for place, one in enumerate(value)]
+
+    def value(self, key: str) -> Any:
+        """Return whatever stands there, for what the library only passes on."""
+        return self._values.get(key)
+
     def wrong(self, key: str, expected: str) -> UnsupportedModelError:
         """Build the error that names a field, its value, and what it must be."""
         return UnsupportedModelError(

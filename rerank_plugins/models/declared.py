@@ -1,12 +1,20 @@
-"""What a model's own files declare about it: labels, activation, lengths, and how it wants a pair encoded."""
+"""What a model's own files declare about it: head, prompt, activation, lengths, and how it wants a pair encoded."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from rerank_plugins.backends.heads import Head, ModulesHead, TokenHead
 from rerank_plugins.errors import ModelNotFoundError, UnsupportedModelError
 from rerank_plugins.json_files import Fields, read_fields
-from rerank_plugins.models.refusals import check_declared, check_modules
-from rerank_plugins.options import MIN_MAX_LENGTH
+from rerank_plugins.models.architectures import check_architecture, read_architecture
+from rerank_plugins.models.chains import read_chain
+from rerank_plugins.models.heads import choose_head, scale_of
+from rerank_plugins.models.prompts import read_prompt_of
+from rerank_plugins.models.refusals import check_quantization
+from rerank_plugins.models.saved import Saved, read_saved
+from rerank_plugins.options import MIN_MAX_LENGTH, ModelOptions
+from rerank_plugins.scores import ScoreScale
+from rerank_plugins.text.prompt import DeclaredPrompt
 
 # These models count positions from pad_token_id + 1, so the first pad_token_id + 1 rows of the position table are
 # never used (transformers, `create_position_ids_from_input_ids`).
@@ -28,6 +36,7 @@ _NO_LIMIT = 10**9
 # The default of FlagEmbedding's `FlagReranker` for bge-reranker-v2-m3.
 _MAX_LENGTH = 512
 _PAIR_ENCODINGS = ("template", "segments")
+_DTYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,13 @@ class DeclaredConfig:
     """The part of a model's configuration that decides how it is used.
 
     Attributes:
+        architecture: The class of the network, such as `Qwen3ForCausalLM`.
+        head: How its hidden states become a score.
+        scale: What the raw scores are.
+        prompt: What it reads around query and document; None: the tokenizer's own pair template.
+        query_prompt: What it reads before each query, as a part of it; empty: nothing.
+        causal: Whether a token sees only those before it.
+        dtype: What its weights are saved in: `fp32`, `fp16`, `bf16`; None where nothing is declared.
         activation: `sigmoid`, `identity`, another one's dotted name, or None where nothing is declared.
         max_positions: The longest sequence, or segment, the model has positions for; None where nothing is declared.
         max_length: Default number of tokens of a pair.
@@ -44,6 +60,13 @@ class DeclaredConfig:
         languages: The languages the model reads, as ISO 639-1 codes or language tags; None where it declares none.
     """
 
+    architecture: str
+    head: Head
+    scale: ScoreScale
+    prompt: DeclaredPrompt | None
+    query_prompt: str
+    causal: bool
+    dtype: str | None
     activation: str | None
     max_positions: int | None
     max_length: int
@@ -52,34 +75,50 @@ class DeclaredConfig:
     languages: tuple[str, ...] | None
 
 
-def read_declared(name: str, folder: Path) -> DeclaredConfig:
-    """Read a folder's `config.json` and the files beside it, and refuse what is not a usable cross-encoder.
+def read_declared(name: str, folder: Path, options: ModelOptions | None = None) -> DeclaredConfig:
+    """Read a folder's `config.json` and the files beside it, and refuse what cannot be scored as it declares.
 
     Args:
         name: The model's name, for messages.
         folder: Its folder.
+        options: What the user says where the folder says nothing: `prompt`, `head` and `label`; None: nothing.
 
     Raises:
+        InvalidValueError: If one of the options contradicts what the folder declares, or has no meaning for the model.
         ModelNotFoundError: If files are missing, are not JSON, or are not those of a whole model.
-        UnsupportedModelError: If the model is not an encoder with one label, if it needs a prompt or modules that are
-            not supported, or if a field has a wrong value.
+        UnsupportedModelError: If nothing says how the model scores a pair, if it says something that is not supported,
+            or if a field has a wrong value.
 
     Examples:
         >>> read_declared("BAAI/bge-reranker-v2-m3", folder).max_positions
         8192
     """
-    check_modules(name, folder)
+    options = options or ModelOptions()
     if not (folder / "config.json").is_file():
+        read_chain(name, folder, read_saved(name, folder))  # It may name where the config.json is.
         raise ModelNotFoundError(
             f"'{folder}' has no config.json, so it is not a model's folder. Check model={name!r}; if a download was "
             "interrupted, download it again."
         )
     config = read_fields(name, folder / "config.json")
-    check_declared(folder, config)
+    architecture = read_architecture(config)
+    check_architecture(config, architecture)
+    check_quantization(config)
+    saved = read_saved(name, folder)
+    chain = read_chain(name, folder, saved)
+    head = choose_head(folder, config, architecture, chain, saved, options)
+    prompt = read_prompt_of(name, folder, saved, architecture, options.prompt)
     own = config.fields("rerank_plugins")
     return DeclaredConfig(
-        activation=_activation(folder, config),
-        max_positions=_max_positions(folder, config),
+        architecture=architecture.name,
+        head=head,
+        scale=scale_of(head),
+        prompt=prompt,
+        query_prompt=saved.instruction or "" if prompt is None else "",
+        causal=architecture.causal,
+        dtype=_DTYPES.get(config.text("dtype") or config.text("torch_dtype") or ""),
+        activation=_activation(config, saved, chain),
+        max_positions=_max_positions(folder, config, saved),
         max_length=own.integer("max_length", at_least=MIN_MAX_LENGTH) or _MAX_LENGTH,
         pad_token_id=_pad_token_id(config),
         pair_encoding=_pair_encoding(own),
@@ -87,18 +126,20 @@ def read_declared(name: str, folder: Path) -> DeclaredConfig:
     )
 
 
-def _activation(folder: Path, config: Fields) -> str | None:
-    saved = read_fields(config.model, folder / "config_sentence_transformers.json")
+def _activation(config: Fields, saved: Saved, chain: TokenHead | ModulesHead | None) -> str | None:
     declared = (
-        config.fields("sentence_transformers").text("activation_fn")
+        saved.activation
+        or config.fields("sentence_transformers").text("activation_fn")
         or config.text("sbert_ce_default_activation_function")
-        or saved.text("activation_fn")
     )
-    return None if declared is None else _ACTIVATIONS.get(declared, declared)
+    if declared is None:
+        # What sentence-transformers takes for one score (`CrossEncoder.get_default_activation_fn`), for one token too.
+        return "sigmoid" if chain is not None else None
+    return _ACTIVATIONS.get(declared, declared)
 
 
-def _max_positions(folder: Path, config: Fields) -> int | None:
-    limits = []
+def _max_positions(folder: Path, config: Fields, saved: Saved) -> int | None:
+    limits = [] if saved.max_length is None else [saved.max_length]
     if positions := config.integer("max_position_embeddings", at_least=1):
         skipped = _pad_token_id(config) + 1 if config.text("model_type") in _OFFSET_POSITIONS else 0
         limits.append(positions - skipped)
@@ -109,7 +150,8 @@ def _max_positions(folder: Path, config: Fields) -> int | None:
     if least is not None and least < MIN_MAX_LENGTH:
         raise UnsupportedModelError(
             f"'{config.model}' declares a limit of {least} tokens, too few for a pair. Check max_position_embeddings "
-            "in its config.json and model_max_length in its tokenizer_config.json."
+            "in its config.json, model_max_length in its tokenizer_config.json and max_seq_length in its "
+            "sentence_bert_config.json."
         )
     return least
 

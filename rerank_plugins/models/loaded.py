@@ -7,15 +7,18 @@ from rerank_plugins.backends import check_attributes
 from rerank_plugins.backends.base import Backend
 from rerank_plugins.backends.layout import runner
 from rerank_plugins.errors import RerankError, UnsupportedModelError
-from rerank_plugins.models.refusals import check_template
+from rerank_plugins.models.declared import DeclaredConfig
+from rerank_plugins.models.refusals import check_query_prompt, check_template
 from rerank_plugins.models.spec import ModelSpec
-from rerank_plugins.options import MIN_MAX_LENGTH
+from rerank_plugins.options import ReadingOptions
 from rerank_plugins.scheduling.queue import BatchLimits
 from rerank_plugins.scheduling.scheduler import Run, Scheduler
 from rerank_plugins.text.language import LanguageCheck
-from rerank_plugins.text.pairs import Pair, PairEncoder
-from rerank_plugins.text.template import read_template
-from rerank_plugins.text.tokenizer import load_tokenizer
+from rerank_plugins.text.encoders import pair_encoder, trial_encoder
+from rerank_plugins.text.pairs import Encoder, Pair
+from rerank_plugins.text.prompt import Prompt, read_prompt
+from rerank_plugins.text.template import PairTemplate, read_template
+from rerank_plugins.text.tokenizer import TextTokenizer, load_tokenizer
 
 _AXES = "A file exported to ONNX needs dynamic axes for batch and sequence."
 _FORWARD = "forward() gets the arrays that `inputs` names, and returns one number a pair."
@@ -30,7 +33,7 @@ class LoadedModel:
     Attributes:
         spec: The same.
         tokenizer: Its tokenizer.
-        template: Its pair template.
+        template: Its pair template, or its prompt.
         languages: What it can read.
         backend: What runs it.
         scheduler: The queue in front of the backend.
@@ -42,12 +45,12 @@ class LoadedModel:
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
         self.tokenizer = load_tokenizer(spec.folder.name, spec.folder.path)
-        self.template = read_template(self.tokenizer, spec.declared.pair_encoding)
-        check_template(spec.folder.name, self.template)
+        self.template = _read_template(spec.folder.name, spec.declared, self.tokenizer)
         self.languages = LanguageCheck(self.tokenizer.tokenizer, spec.declared.languages)
         self.backend: Backend = spec.backend(spec.folder, spec.placement)
         check_attributes(self.backend)
-        run = runner(self.backend, self.template, pad_token_id=spec.declared.pad_token_id)
+        layout = self.template.template if isinstance(self.template, Prompt) else self.template
+        run = runner(self.backend, layout, pad_token_id=spec.declared.pad_token_id)
         self._score_a_first_pair(run)
         self.scheduler = Scheduler(
             run,
@@ -70,6 +73,22 @@ class LoadedModel:
                 digest.update(hashlib.file_digest(contents, "blake2b").digest())
         return digest.hexdigest()
 
+    def encoder(self, options: ReadingOptions) -> Encoder:
+        """Make what turns pairs into token ids for this model.
+
+        Args:
+            options: How much of a pair is read.
+        """
+        declared = self.spec.declared
+        return pair_encoder(
+            self.tokenizer,
+            self.template,
+            options,
+            default_max_length=declared.max_length,
+            max_positions=declared.max_positions,
+            query_prompt=declared.query_prompt,
+        )
+
     def close(self) -> None:
         """Score what is queued, then free threads and weights."""
         self.scheduler.close(on_end=self.backend.close)
@@ -77,7 +96,7 @@ class LoadedModel:
     def _score_a_first_pair(self, run: Run) -> None:
         """Make wrong shapes fail when the model is loaded, not in the first call."""
         name = self.spec.folder.name
-        encoder = PairEncoder(self.tokenizer, self.template, max_length=MIN_MAX_LENGTH, max_positions=None)
+        encoder = trial_encoder(self.tokenizer, self.template)
         short, long = (encoder.encode([Pair("a", text)]).pairs for text in ("b", "b c d"))
         try:
             run(short)
@@ -92,3 +111,12 @@ class LoadedModel:
                 f"'{name}' is loaded, but {type(self.backend).__name__} cannot score a first pair: "
                 f"{type(error).__name__}: {error}. {_AXES if exported else _FORWARD}"
             ) from error
+
+
+def _read_template(name: str, declared: DeclaredConfig, tokenizer: TextTokenizer) -> PairTemplate | Prompt:
+    if declared.prompt is not None:
+        return read_prompt(name, declared.prompt, tokenizer)
+    template = read_template(tokenizer, declared.pair_encoding)
+    check_template(name, template)
+    check_query_prompt(name, declared.query_prompt, tokenizer)
+    return template

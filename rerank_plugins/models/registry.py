@@ -83,7 +83,7 @@ def _key(spec: ModelSpec) -> Hashable:
     """
     states = tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in spec.files)
     folder = spec.folder
-    return folder.path, folder.weights, folder.trust_remote_code, spec.backend, spec.placement, states
+    return folder.path, folder.weights, folder.trust_remote_code, spec.reading, spec.backend, spec.placement, states
 
 
 def _load(spec: ModelSpec) -> LoadedModel:

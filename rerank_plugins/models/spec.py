@@ -1,11 +1,13 @@
 """Everything about a model, resolved once from a user's options."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from rerank_plugins.backends import choose_backend
 from rerank_plugins.backends.base import Backend, ModelFolder, Placement
+from rerank_plugins.backends.heads import Head, ModulesHead, Pooling
 from rerank_plugins.errors import ModelNotFoundError
 from rerank_plugins.models.declared import DeclaredConfig, read_declared
 from rerank_plugins.models.source import Source, find_source
@@ -16,6 +18,8 @@ from rerank_plugins.options import RerankConfig
 _WEIGHTS = (".safetensors", ".onnx")
 # Files that decide how a text becomes token ids and a number becomes a score, beside the weights.
 _CONFIGURATION = (".json", ".txt", ".model", ".jinja", ".py")
+# Where sentence-transformers keeps the weights of the modules behind a Transformer: 2_Dense/model.safetensors.
+_MODULE_WEIGHTS = re.compile(r"\d+_\w+/model\.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,20 @@ class ModelSpec:
         """All files that decide a score: weights, configuration, tokenizer, and code that may run."""
         path = self.folder.path
         side = (file for file in path.iterdir() if file.suffix in _CONFIGURATION and file.is_file())
-        return sorted({*side, *(path / name for name in self.folder.weights)})
+        modules = (path / name for name in head_weights(self.declared.head) if (path / name).is_file())
+        return sorted({*side, *modules, *(path / name for name in self.folder.weights)})
+
+    @property
+    def reading(self) -> str:
+        """How the model is read: what decides a score, beside the files, and may come from options."""
+        declared = self.declared
+        return f"{declared.head!r} {declared.prompt!r} {declared.query_prompt!r}"
+
+
+def head_weights(head: Head) -> tuple[str, ...]:
+    """Name the files that hold a head's own weights, relative to the model's folder."""
+    modules = head.modules if isinstance(head, ModulesHead) else ()
+    return tuple(f"{each.folder}/model.safetensors" for each in modules if not isinstance(each, Pooling))
 
 
 def resolve(config: RerankConfig) -> ModelSpec:
@@ -57,10 +74,32 @@ def resolve(config: RerankConfig) -> ModelSpec:
         raise _nothing_to_load(source)
     weights = _choose_weights(backend, source, config)
     placement = backend.place(config)  # Before a download of gigabytes: a wrong device is an error now.
-    path = source.fetch(weights)
+    path = source.fetch([*weights, *_module_weights(source.files)])
     _check_files(source.name, path, weights)
-    folder = ModelFolder(source.name, path, weights, config.trust_remote_code)
-    return ModelSpec(folder, read_declared(source.name, path), backend, placement)
+    declared = read_declared(source.name, path, config)
+    if any(name.endswith(".safetensors") for name in weights):
+        _check_head_weights(source.name, path, declared.head)
+    folder = ModelFolder(source.name, path, weights, config.trust_remote_code, declared.head)
+    return ModelSpec(folder, declared, backend, placement)
+
+
+def _module_weights(files: Collection[str]) -> list[str]:
+    if "modules.json" not in files:
+        return []
+    return sorted(name for name in files if _MODULE_WEIGHTS.fullmatch(name))
+
+
+def _check_head_weights(name: str, path: Path, head: Head) -> None:
+    """Refuse a chain of modules without their weights; an ONNX file has them inside."""
+    if missing := [each for each in head_weights(head) if not (path / each).is_file()]:
+        pickled = (path / missing[0]).with_name("pytorch_model.bin").is_file()
+        remedy = (
+            "It has them as a pickle, which can run code and is not read: save the model again with a current "
+            "sentence-transformers."
+            if pickled
+            else "If a download was interrupted, load it once with a network."
+        )
+        raise ModelNotFoundError(f"'{name}' lacks {', '.join(missing)}, the weights of its head. {remedy}")
 
 
 def _choose_weights(backend: type[Backend], source: Source, config: RerankConfig) -> tuple[str, ...]:

@@ -28,6 +28,15 @@ def _check_backend(name: str, value: object) -> str | type:
     return value
 
 
+def _check_head(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidTypeError(f"{name} must be a string, such as 'tokens:yes,no', got {value!r}.")
+    kind, _, tokens = value.partition(":")
+    if (kind == "token" and tokens) or (kind == "tokens" and all(tokens.partition(","))):
+        return value
+    raise InvalidValueError(f"{name} must be 'token:' and a token, or 'tokens:' and two tokens, got {value!r}.")
+
+
 def _check_cache(name: str, value: object) -> str | ScoreCache:
     if isinstance(value, ScoreCache):
         return value
@@ -65,6 +74,28 @@ class ModelOptions(Options):
     onnx_file: Annotated[
         str | None,
         Help("Which .onnx file to load, if the folder or repository has several.", none="model.onnx, or the only one"),
+    ] = None
+    prompt: Annotated[
+        str | None,
+        Help(
+            "For a language model whose folder declares no prompt: a name, such as qwen3, mxbai or flag, or a text "
+            "with {query} and {document}.",
+            none="what the folder declares",
+        ),
+    ] = None
+    head: Annotated[
+        str | None,
+        Help(
+            "For a language model whose folder does not say which tokens score: token:Yes for the logit of Yes, "
+            "tokens:yes,no for the difference of the two.",
+            none="what the folder declares",
+        ),
+        Check(_check_head),
+    ] = None
+    label: Annotated[
+        int | None,
+        Help("For a classifier with several labels: the one that counts, from 0.", none="the only label"),
+        AtLeast(0),
     ] = None
 
 

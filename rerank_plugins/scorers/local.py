@@ -19,7 +19,7 @@ from rerank_plugins.models.spec import ModelSpec
 from rerank_plugins.options import RerankConfig
 from rerank_plugins.scheduling.request import Request
 from rerank_plugins.scores import DocumentScore, QueryDocuments, Scored, ScoreScale, Timing, Usage
-from rerank_plugins.text.encoders import pair_encoder, reading_fingerprint
+from rerank_plugins.text.encoders import reading_fingerprint
 from rerank_plugins.text.pairs import EncodedPairs, Pair
 
 
@@ -37,23 +37,20 @@ class LocalScorer:
         ModelError: If the model cannot be loaded.
     """
 
-    scale = ScoreScale.LOGIT
-
     def __init__(self, spec: ModelSpec, config: RerankConfig) -> None:
         self._spec, self._config = spec, config
         self._model, self._release = acquire_for(self, spec)
-        self._encoder = pair_encoder(
-            self._model.tokenizer,
-            self._model.template,
-            config,
-            default_max_length=spec.declared.max_length,
-            max_positions=spec.declared.max_positions,
-        )
+        self._encoder = self._model.encoder(config)
 
     @property
     def name(self) -> str:
         """The model's name."""
         return self._spec.folder.name
+
+    @property
+    def scale(self) -> ScoreScale:
+        """What the raw scores are, by the model's head."""
+        return self._spec.declared.scale
 
     @property
     def max_length(self) -> int:
@@ -71,7 +68,7 @@ class LocalScorer:
         spec, reading = self._spec, reading_fingerprint(self._config, self._encoder)
         # With its module: two users' backends may have one name.
         backend = f"{spec.backend.__module__}.{spec.backend.__qualname__}"
-        return f"{self._model.digest} {backend} {spec.placement.dtype} {reading}"
+        return f"{self._model.digest} {spec.reading} {backend} {spec.placement.dtype} {reading}"
 
     @property
     def busy_seconds(self) -> float:

@@ -1,6 +1,7 @@
 """Folders that hold nothing but what a model declares."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,3 +14,55 @@ def folder_with(folder: Path, *, tokenizer: dict[str, Any] | None = None, **conf
     if tokenizer is not None:
         (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
     return folder
+
+
+TRANSFORMER = ("", "sentence_transformers.base.modules.transformer.Transformer")
+_OUTPUTS = {
+    "sequence-classification": ("logits", "scores"),
+    "text-generation": ("logits", "causal_logits"),
+    "feature-extraction": ("last_hidden_state", "token_embeddings"),
+}
+
+
+def saved_by_sentence_transformers(
+    folder: Path,
+    modules: Sequence[tuple[str, str, dict[str, Any]]] = (),
+    *,
+    task: str = "sequence-classification",
+    messages: str | None = None,
+    saved: Mapping[str, Any] = {},
+    transformer: Mapping[str, Any] = {},
+) -> Path:
+    """Write what its `CrossEncoder` saves beside a model.
+
+    Args:
+        folder: The model's folder.
+        modules: Path, type and config of each module behind the Transformer.
+        task: What the Transformer is loaded for.
+        messages: The format of messages, for pairs that are rendered by a chat template.
+        saved: Fields of `config_sentence_transformers.json`.
+        transformer: Fields of `sentence_bert_config.json`.
+    """
+    listed = [TRANSFORMER, *((path, kind) for path, kind, _ in modules)]
+    write_json(
+        folder / "modules.json",
+        [{"idx": place, "name": str(place), "path": path, "type": kind} for place, (path, kind) in enumerate(listed)],
+    )
+    for path, _, config in modules:
+        (folder / path).mkdir(parents=True)
+        write_json(folder / path / "config.json", config)
+    output, name = _OUTPUTS[task]
+    modality: dict[str, Any] = {"text": {"method": "forward", "method_output_name": output}}
+    if messages is not None:
+        modality["message"] = modality["text"] | {"format": messages}
+    own = {"transformer_task": task, "modality_config": modality, "module_output_name": name}
+    write_json(folder / "sentence_bert_config.json", own | dict(transformer))
+    write_json(
+        folder / "config_sentence_transformers.json", {"model_type": "CrossEncoder", "prompts": {}} | dict(saved)
+    )
+    return folder
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Write a file of a model's folder."""
+    file.write_text(json.dumps(content))

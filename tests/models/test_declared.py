@@ -68,9 +68,12 @@ def test_pad_token_id(tmp_path: Path, config: dict[str, Any], pad: int) -> None:
         ({"id2label": None}, "'m' has 2 labels"),
         (
             {"architectures": ["BertModel"]},
-            "'m' declares BertModel, which has no classification head: is it an embedding",
+            "'m' declares BertModel, which has no classification head, and no modules.json that makes a score",
         ),
-        ({"architectures": ["Qwen3ForCausalLM"]}, "declares Qwen3ForCausalLM"),
+        (
+            {"architectures": ["Qwen3ForCausalLM"]},
+            r"'m' is a language model \(Qwen3ForCausalLM\), and nothing in its folder says which tokens",
+        ),
         ({"architectures": None}, "declares no architecture"),
         (
             {"rerank_plugins": {"pair_encoding": "braid"}},

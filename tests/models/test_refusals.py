@@ -19,7 +19,7 @@ from rerank_plugins.models.declared import read_declared
 from rerank_plugins.models.refusals import check_template
 from rerank_plugins.text.template import read_template
 from rerank_plugins.text.tokenizer import TextTokenizer
-from tests.models.folders import folder_with
+from tests.models.folders import folder_with, saved_by_sentence_transformers
 from tests.tiny_models import WORDS, save_bert, unigram, word_piece
 
 # Named among transformers' causal models only, and yet no decoders: XLNet sees both sides, and the others are encoders
@@ -53,7 +53,7 @@ def save_qwen(folder: Path, *, pad_token_id: int | None = 0) -> Path:
 def test_a_decoder_saved_as_a_classifier(tmp_path: Path, pad_token_id: int | None) -> None:
     folder = save_qwen(tmp_path / "qwen", pad_token_id=pad_token_id)
     with pytest.raises(
-        UnsupportedModelError, match=r"is a decoder saved as a classifier \(Qwen3ForSequenceClass.*BAAI"
+        UnsupportedModelError, match=r"is a decoder saved as a classifier \(Qwen3ForSequenceClass.*prompt='qwen3'"
     ):
         Reranker(folder)
 
@@ -65,7 +65,6 @@ def test_a_decoder_saved_as_a_classifier(tmp_path: Path, pad_token_id: int | Non
         {"architectures": ["Qwen2ForSequenceClassification"]},
         {"architectures": ["T5GemmaForSequenceClassification"], "model_type": "t5gemma"},
         {"architectures": ["BertForSequenceClassification"], "model_type": "bert", "is_decoder": True},
-        {"architectures": ["Qwen2ForSequenceClassification"], "model_type": "qwen2", "id2label": {"0": "a", "1": "b"}},
     ],
 )
 def test_other_decoders(tmp_path: Path, config: dict[str, Any]) -> None:
@@ -132,12 +131,11 @@ class TestModules:
         with Reranker(folder) as reranker:
             assert len(reranker.rank("hamlet", ["bread", "paris"])) == 2
 
-    def test_a_reranker_of_dense_modules(self, tmp_path: Path) -> None:
-        """As ettin-reranker is saved: the head lies in folders of its own."""
+    def test_dense_modules_without_scores(self, tmp_path: Path) -> None:
         transformer = Transformer(str(save_bert(tmp_path / "bert")), transformer_task="feature-extraction")
         chain = [transformer, Pooling(32, "cls"), Dense(32, 32), LayerNorm(32), Dense(32, 1)]
         CrossEncoder(modules=chain, num_labels=1).save_pretrained(str(tmp_path / "chain"))
-        message = r"1_Pooling \(sentence_transformers.*2_Dense \(sentence_transformers.base.modules.dense.Dense\), 3_La"
+        message = r"is an embedding model.*1_Pooling \(sentence_transformers.*, 3_La.*none of them gives scores"
         with pytest.raises(UnsupportedModelError, match=message):
             Reranker(tmp_path / "chain")
 
@@ -153,17 +151,19 @@ class TestModules:
                     ("", "sentence_transformers.models.Transformer"),
                     ("1_LogitScore", "sentence_transformers.LogitScore"),
                 ],
-                r"reranker in several modules.*not supported yet: 1_LogitScore \(sentence_transformers.LogitScore\)",
+                r"names 1_LogitScore \(sentence_transformers.LogitScore\).*'1_LogitScore' has no config.json",
             ),
             (
                 [("0_Transformer", "sentence_transformers.models.Transformer")],
-                r"its modules.json names 0_Transformer \(sentence_transformers.models.Transformer\)",
+                r"names 0_Transformer \(sentence_transformers.models.Tr.* must lie in the model's own folder",
             ),
         ],
     )
     def test_what_is_not_read_is_named(self, tmp_path: Path, modules: list[tuple[str, str]], message: str) -> None:
         folder = folder_with(tmp_path)
-        listed = [{"idx": 0, "name": "0", "path": path, "type": kind} for path, kind in modules]
+        listed = [
+            {"idx": place, "name": str(place), "path": path, "type": kind} for place, (path, kind) in enumerate(modules)
+        ]
         (folder / "modules.json").write_text(json.dumps(listed))
         with pytest.raises(UnsupportedModelError, match=message):
             read_declared("m", folder)
@@ -180,37 +180,55 @@ def test_prompts_without_a_default_one_change_nothing(tmp_path: Path, default: s
     assert read_declared("m", folder)
 
 
-@pytest.mark.parametrize("default", ["query", "missing"])
-def test_a_default_prompt_is_refused(tmp_path: Path, default: str) -> None:
+@pytest.mark.parametrize(
+    ("model_type", "default", "message"),
+    [
+        ("CrossEncoder", "missing", "default_prompt_name='missing' .* prompts has no prompt of that name"),
+        ("SentenceTransformer", "query", "declares a default prompt .*, and model_type is not CrossEncoder there"),
+    ],
+)
+def test_a_default_prompt_that_sentence_transformers_does_not_apply(
+    tmp_path: Path, model_type: str, default: str, message: str
+) -> None:
+    folder = saved_by_sentence_transformers(
+        folder_with(tmp_path), saved=PROMPTS | {"default_prompt_name": default, "model_type": model_type}
+    )
+    with pytest.raises(UnsupportedModelError, match=message):
+        read_declared("m", folder)
+
+
+def test_a_default_prompt_needs_its_modules_json(tmp_path: Path) -> None:
     folder = folder_with(tmp_path)
-    saved = PROMPTS | {"default_prompt_name": default}
+    saved = PROMPTS | {"default_prompt_name": "query", "model_type": "CrossEncoder"}
     (folder / "config_sentence_transformers.json").write_text(json.dumps(saved))
-    with pytest.raises(
-        UnsupportedModelError, match=rf"declares the prompt '{default}' before each text.*default_prompt"
-    ):
+    with pytest.raises(UnsupportedModelError, match=r"declares a default prompt .*, and there is no modules.json"):
         read_declared("m", folder)
 
 
 @pytest.mark.parametrize(
-    ("file", "content"),
+    ("file", "content", "message"),
     [
-        ("chat_template.jinja", "{{ messages }}"),
-        ("tokenizer_config.json", '{"chat_template": "{{ messages }}"}'),
-        ("sentence_bert_config.json", '{"modality_config": {"message": {"format": "flat"}}}'),
+        ("chat_template.jinja", "{{ messages }}", "is an encoder with a chat template that names no role query"),
+        ("tokenizer_config.json", '{"chat_template": "{{ messages }}"}', "is an encoder with a chat template"),
+        ("tokenizer_config.json", '{"chat_template": [{"name": "default", "template": ""}]}', "an encoder with a chat"),
+        (
+            "sentence_bert_config.json",
+            '{"modality_config": {"message": {"format": "flat"}}}',
+            r"says in its sentence_bert_config.json how pairs are read \(modality_config\), and has no modules.json",
+        ),
     ],
 )
-def test_a_chat_template_is_refused(tmp_path: Path, file: str, content: str) -> None:
+def test_a_chat_template_without_the_roles_is_refused(tmp_path: Path, file: str, content: str, message: str) -> None:
     folder = folder_with(tmp_path)
     (folder / file).write_text(content)
-    with pytest.raises(UnsupportedModelError, match="declares a chat template around query and document"):
+    with pytest.raises(UnsupportedModelError, match=message):
         read_declared("m", folder)
 
 
 def test_a_chat_template_that_sentence_transformers_does_not_apply_is_ignored(tmp_path: Path) -> None:
-    folder = folder_with(tmp_path)
+    folder = saved_by_sentence_transformers(folder_with(tmp_path))
     (folder / "chat_template.jinja").write_text("{{ messages }}")
-    (folder / "sentence_bert_config.json").write_text('{"modality_config": {"text": {"method": "forward"}}}')
-    assert read_declared("m", folder)
+    assert read_declared("m", folder).prompt is None
 
 
 @pytest.mark.parametrize("method", ["gptq", "awq", "bitsandbytes"])
