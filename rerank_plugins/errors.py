@@ -75,3 +75,7 @@ class ClosedError(RerankError):
 
 class UnreadableTextWarning(UserWarning):
     """A text is in a language that the model cannot read, such as Chinese for an English one."""
+
+
+class ImplausibleScoresWarning(UserWarning):
+    """A model puts an unrelated text above an answer: it was converted wrongly, or its prompt or head is another's."""

@@ -9,17 +9,22 @@ from rerank_plugins.backends.layout import runner
 from rerank_plugins.errors import RerankError, UnsupportedModelError
 from rerank_plugins.models.declared import DeclaredConfig
 from rerank_plugins.models.refusals import check_query_prompt, check_template
+from rerank_plugins.models.sanity import readable_probes, score_probes, warn_of_order
 from rerank_plugins.models.spec import ModelSpec
 from rerank_plugins.options import ReadingOptions
 from rerank_plugins.scheduling.queue import BatchLimits
 from rerank_plugins.scheduling.scheduler import Run, Scheduler
-from rerank_plugins.text.language import LanguageCheck
 from rerank_plugins.text.encoders import pair_encoder, trial_encoder
+from rerank_plugins.text.language import LanguageCheck
 from rerank_plugins.text.pairs import Encoder, Pair
-from rerank_plugins.text.prompt import Prompt, read_prompt
+from rerank_plugins.text.prompt import Prompt, PromptEncoder, read_prompt
 from rerank_plugins.text.template import PairTemplate, read_template
 from rerank_plugins.text.tokenizer import TextTokenizer, load_tokenizer
 
+# Qwen3-Reranker's (its model card), for the pairs that a model is tried with.
+_INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
+# Tokens for the longest of these pairs, in a vocabulary that spells it byte by byte.
+_PROBE_ROOM = 512
 _AXES = "A file exported to ONNX needs dynamic axes for batch and sequence."
 _FORWARD = "forward() gets the arrays that `inputs` names, and returns one number a pair."
 
@@ -52,6 +57,7 @@ class LoadedModel:
         layout = self.template.template if isinstance(self.template, Prompt) else self.template
         run = runner(self.backend, layout, pad_token_id=spec.declared.pad_token_id)
         self._score_a_first_pair(run)
+        self._warn_of_order(run)
         self.scheduler = Scheduler(
             run,
             BatchLimits(
@@ -97,7 +103,8 @@ class LoadedModel:
         """Make wrong shapes fail when the model is loaded, not in the first call."""
         name = self.spec.folder.name
         encoder = trial_encoder(self.tokenizer, self.template)
-        short, long = (encoder.encode([Pair("a", text)]).pairs for text in ("b", "b c d"))
+        instruction = self._needed_instruction
+        short, long = (encoder.encode([Pair("a", text, instruction)]).pairs for text in ("b", "b c d"))
         try:
             run(short)
             run(long)
@@ -111,6 +118,24 @@ class LoadedModel:
                 f"'{name}' is loaded, but {type(self.backend).__name__} cannot score a first pair: "
                 f"{type(error).__name__}: {error}. {_AXES if exported else _FORWARD}"
             ) from error
+
+    def _warn_of_order(self, run: Run) -> None:
+        """Score a few pairs whose order is known, where a wrong prompt or head would show."""
+        if not isinstance(self.template, Prompt):
+            return
+        declared = self.spec.declared
+        encoder = PromptEncoder(
+            self.template, max_length=self.template.tokens + _PROBE_ROOM, max_positions=declared.max_positions
+        )
+        probes = readable_probes(self.languages)
+        warn_of_order(self.spec.folder.name, score_probes(probes, encoder, run, instruction=self._needed_instruction))
+
+    @property
+    def _needed_instruction(self) -> str | None:
+        """An instruction for a prompt that needs one and has none of its own."""
+        prompt = self.template
+        needed = isinstance(prompt, Prompt) and prompt.plain is None and prompt.instruction is None
+        return _INSTRUCTION if needed else None
 
 
 def _read_template(name: str, declared: DeclaredConfig, tokenizer: TextTokenizer) -> PairTemplate | Prompt:
