@@ -1,4 +1,4 @@
-"""The command line: `rerank-plugins demo | rank | evaluate | export | serve`."""
+"""The command line: `rerank-plugins demo | rank | inspect | evaluate | export | serve`."""
 
 import sys
 import warnings
@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from rerank_plugins import __version__
-from rerank_plugins.cli import demo, evaluate, export, rank, serve
+from rerank_plugins.cli import demo, evaluate, export, inspect, rank, serve
 from rerank_plugins.cli.screen import errors
 from rerank_plugins.errors import RerankError
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(rank.rank)
+app.command()(inspect.inspect)
 app.command()(evaluate.evaluate)
 app.command()(export.export)
 app.command()(serve.serve)

@@ -52,11 +52,11 @@ def print_ranking(documents: Iterable[tuple[RankResult, Text]]) -> None:
     for rank, (result, text) in enumerate(documents, start=1):
         was = result.index + 1
         cut = Text(" [truncated]", style="yellow") if result.truncated else Text()
-        table.add_row(str(rank), str(was), _move(was, rank), _score_bar(result.score), _plain(text) + cut)
+        table.add_row(str(rank), str(was), _move(was, rank), _score_bar(result.score), plain(text) + cut)
     console.print(table)
 
 
-def _plain(text: Text) -> Text:
+def plain(text: Text) -> Text:
     """Replace control characters of a document, which could control the terminal."""
     shown = text.copy()
     shown.plain = _CONTROL.sub("\ufffd", text.plain)

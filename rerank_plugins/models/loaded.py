@@ -50,7 +50,7 @@ class LoadedModel:
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
         self.tokenizer = load_tokenizer(spec.folder.name, spec.folder.path)
-        self.template = _read_template(spec.folder.name, spec.declared, self.tokenizer)
+        self.template = read_model_template(spec.folder.name, spec.declared, self.tokenizer)
         self.languages = LanguageCheck(self.tokenizer.tokenizer, spec.declared.languages)
         self.backend: Backend = spec.backend(spec.folder, spec.placement)
         check_attributes(self.backend)
@@ -138,7 +138,17 @@ class LoadedModel:
         return _INSTRUCTION if needed else None
 
 
-def _read_template(name: str, declared: DeclaredConfig, tokenizer: TextTokenizer) -> PairTemplate | Prompt:
+def read_model_template(name: str, declared: DeclaredConfig, tokenizer: TextTokenizer) -> PairTemplate | Prompt:
+    """Read what a model reads around query and document: its prompt, else its tokenizer's pair template.
+
+    Args:
+        name: The model's name, for messages.
+        declared: What its files declare.
+        tokenizer: Its tokenizer.
+
+    Raises:
+        UnsupportedModelError: If it cannot be read, or does not tell query and document apart.
+    """
     if declared.prompt is not None:
         return read_prompt(name, declared.prompt, tokenizer)
     template = read_template(tokenizer, declared.pair_encoding)

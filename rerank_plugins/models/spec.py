@@ -59,8 +59,12 @@ def head_weights(head: Head) -> tuple[str, ...]:
     return tuple(f"{each.folder}/model.safetensors" for each in modules if not isinstance(each, Pooling))
 
 
-def resolve(config: RerankConfig) -> ModelSpec:
+def resolve(config: RerankConfig, *, download: bool = True) -> ModelSpec:
     """Find a model's files, choose what runs them, and read what they declare. Loads nothing.
+
+    Args:
+        config: What the user asked for.
+        download: Whether weights are downloaded that are not on this machine; else they are only named.
 
     Raises:
         InvalidValueError: If an option has no meaning for the model, or the device is not available.
@@ -74,10 +78,12 @@ def resolve(config: RerankConfig) -> ModelSpec:
         raise _nothing_to_load(source)
     weights = _choose_weights(backend, source, config)
     placement = backend.place(config)  # Before a download of gigabytes: a wrong device is an error now.
-    path = source.fetch([*weights, *_module_weights(source.files)])
-    _check_files(source.name, path, weights)
+    path = source.fetch([*weights, *_module_weights(source.files)] if download else [])
+    here = download or any((path / each).is_file() for each in weights)
+    if here:
+        _check_files(source.name, path, weights)
     declared = read_declared(source.name, path, config)
-    if any(name.endswith(".safetensors") for name in weights):
+    if here and any(name.endswith(".safetensors") for name in weights):
         _check_head_weights(source.name, path, declared.head)
     folder = ModelFolder(source.name, path, weights, config.trust_remote_code, declared.head)
     return ModelSpec(folder, declared, backend, placement)

@@ -1,0 +1,248 @@
+"""What a model is, and whether it would be loaded and how, from what its folder declares: no weights are loaded."""
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from rerank_plugins.backends import backend_name
+from rerank_plugins.backends.heads import ClassifierHead, Head, TokenHead
+from rerank_plugins.errors import ModelError, RerankError
+from rerank_plugins.json_files import read_fields, read_list
+from rerank_plugins.models.loaded import read_model_template
+from rerank_plugins.models.source import find_source
+from rerank_plugins.models.spec import ModelSpec, head_weights, resolve
+from rerank_plugins.options import RerankConfig
+from rerank_plugins.text.prompt import Prompt
+from rerank_plugins.text.prompt.pieces import Slot
+from rerank_plugins.text.template import PairTemplate
+from rerank_plugins.text.tokenizer import TextTokenizer, load_tokenizer
+
+_FRONT_MATTER_LICENCE = re.compile(r"^license:\s*[\"']?([^\"'\n#]+)", re.MULTILINE)
+_SLOTS = re.compile(r"(\{(?:query|document|instruction)\})")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of what a model reads.
+
+    Attributes:
+        kind: `text`, `control` for a control token, or `slot`.
+        text: The text, the token, or the name of the slot.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What stands in a folder, whether or not the model can be used.
+
+    Attributes:
+        folder: Where its files are.
+        architecture: The class of the network; None where none is declared.
+        model_type: The family, such as `qwen3`; None where none is declared.
+        modules: The modules that sentence-transformers saved, as path and type.
+        licence: The licence that its README.md or config.json names; None where neither does.
+        weights_bytes: The size of all weights in the folder.
+    """
+
+    folder: str
+    architecture: str | None
+    model_type: str | None
+    modules: tuple[str, ...]
+    licence: str | None
+    weights_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a model would be loaded.
+
+    Attributes:
+        backend: What runs it.
+        device: Where.
+        dtype: What it computes in; `auto` for what the file holds.
+        weights: The files that are loaded.
+        head: How a score is made.
+        scale: What the raw scores are.
+        activation: What turns them into scores; None: the scale's own.
+        saved_dtype: What its weights are saved in; None where nothing is declared.
+        max_length: Default number of tokens of a pair.
+        max_positions: The most that it has positions for; None: no limit.
+        prompt_tokens: Tokens that are read beside query and document.
+        template: What is read for a pair.
+        instruction: The default instruction; None: there is none.
+        takes_instruction: Whether one may be given.
+        query_prompt: What is read before each query; empty: nothing.
+        languages: The languages that it reads; None where it declares none.
+    """
+
+    backend: str
+    device: str
+    dtype: str
+    weights: tuple[str, ...]
+    head: str
+    scale: str
+    activation: str | None
+    saved_dtype: str | None
+    max_length: int
+    max_positions: int | None
+    prompt_tokens: int
+    template: tuple[Piece, ...]
+    instruction: str | None
+    takes_instruction: bool
+    query_prompt: str
+    languages: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a model is.
+
+    Attributes:
+        model: Its name.
+        facts: What stands in its folder; None where there is no folder.
+        reading: How it would be loaded; None: it is refused.
+        refusal: Why it is refused; None: it is not.
+    """
+
+    model: str
+    facts: Facts | None
+    reading: Reading | None
+    refusal: str | None
+
+
+def inspect_model(config: RerankConfig) -> Inspection:
+    """Find out what a model is and whether it would be loaded, without its weights.
+
+    Args:
+        config: Which model, and how it should run.
+
+    Examples:
+        >>> inspect_model(RerankConfig()).reading.head
+        'the classification head'
+    """
+    name = str(config.model or "embedded")
+    facts: Facts | None = None
+    try:
+        folder = find_source(config).fetch([])
+        facts = _facts(name, folder)
+        return Inspection(name, facts, _reading(resolve(config, download=False)), None)
+    except RerankError as error:
+        return Inspection(name, facts, None, str(error))
+
+
+def _facts(name: str, folder: Path) -> Facts:
+    architecture = model_type = None
+    modules: tuple[str, ...] = ()
+    # What is wrong with these files is what the refusal says.
+    with suppress(ModelError):
+        config = read_fields(name, folder / "config.json")
+        model_type = config.text("model_type")
+        architecture = next(iter(config.texts("architectures")), None)
+    with suppress(ModelError):
+        listed = read_list(name, folder / "modules.json")
+        modules = tuple(f"{each.text('path') or '.'} ({each.text('type')})" for each in listed)
+    files = [*folder.glob("*"), *folder.glob("*/*")]
+    weights = [each for each in files if each.suffix in (".safetensors", ".onnx", ".onnx_data", ".bin", ".gguf")]
+    size = sum(each.stat().st_size for each in weights if each.is_file())
+    return Facts(str(folder), architecture, model_type, modules, _licence(name, folder), size)
+
+
+def _licence(name: str, folder: Path) -> str | None:
+    readme = folder / "README.md"
+    if readme.is_file():
+        text = readme.read_text(encoding="utf-8", errors="replace")
+        _, _, rest = text.partition("---\n") if text.startswith("---\n") else ("", "", "")
+        if found := _FRONT_MATTER_LICENCE.search(rest.partition("\n---")[0]):
+            return found[1].strip()
+    with suppress(ModelError):
+        return read_fields(name, folder / "config.json").text("license")
+    return None
+
+
+def _reading(spec: ModelSpec) -> Reading:
+    declared, placement = spec.declared, spec.placement
+    tokenizer = load_tokenizer(spec.folder.name, spec.folder.path)
+    template = read_model_template(spec.folder.name, declared, tokenizer)
+    prompt = template if isinstance(template, Prompt) else None
+    return Reading(
+        backend=backend_name(spec.backend),
+        device=placement.device,
+        dtype=placement.dtype,
+        weights=(*spec.folder.weights, *head_weights(declared.head)),
+        head=describe_head(declared.head, tokenizer),
+        scale=str(declared.scale),
+        activation=declared.activation,
+        saved_dtype=declared.dtype,
+        max_length=declared.max_length,
+        max_positions=declared.max_positions,
+        prompt_tokens=template.tokens if isinstance(template, Prompt) else template.special,
+        template=tuple(_pieces(template, tokenizer)),
+        instruction=None if prompt is None else prompt.instruction,
+        takes_instruction=prompt is not None and prompt.instructed is not None,
+        query_prompt=declared.query_prompt,
+        languages=declared.languages,
+    )
+
+
+def describe_head(head: Head, tokenizer: TextTokenizer) -> str:
+    """Say in words how a head makes a score.
+
+    Examples:
+        >>> describe_head(TokenHead(9693, 2152), tokenizer)
+        "logit of 'yes' (9693) minus logit of 'no' (2152)"
+    """
+    if isinstance(head, ClassifierHead):
+        return "the classification head" + ("" if head.label is None else f", label {head.label}")
+    if isinstance(head, TokenHead):
+        ids = [each for each in (head.true_token_id, head.false_token_id) if each is not None]
+        return " minus ".join(f"logit of {tokenizer.tokenizer.id_to_token(each)!r} ({each})" for each in ids)
+    return " -> ".join(type(module).__name__ for module in head.modules)
+
+
+def _pieces(template: PairTemplate | Prompt, tokenizer: TextTokenizer) -> Iterator[Piece]:
+    if isinstance(template, Prompt):
+        yield from _prompt_pieces(template, tokenizer)
+        return
+    parts = ((template.prefix, "query"), (template.middle, "document"), (template.suffix, None))
+    for special, slot in parts:
+        for token in special.ids:
+            yield Piece("control", tokenizer.tokenizer.id_to_token(token) or str(token))
+        if slot is not None:
+            yield Piece("slot", slot)
+
+
+def _prompt_pieces(prompt: Prompt, tokenizer: TextTokenizer) -> Iterator[Piece]:
+    added = {place: token.content for place, token in tokenizer.tokenizer.get_added_tokens_decoder().items()}
+    contents = sorted(filter(str.strip, added.values()), key=len, reverse=True)
+    control = re.compile(f"({'|'.join(map(re.escape, contents)) or '(?!)'})")
+    before, behind = _around(prompt, tokenizer)
+    yield from (Piece("control", added[each]) for each in before)
+    for place, part in enumerate(_SLOTS.split(prompt.text)):
+        if place % 2:
+            yield Piece("slot", part[1:-1])
+            continue
+        for turn, text in enumerate(control.split(part)):
+            if text:
+                yield Piece("control" if turn % 2 else "text", text)
+    yield from (Piece("control", added[each]) for each in behind)
+
+
+def _around(prompt: Prompt, tokenizer: TextTokenizer) -> tuple[list[int], list[int]]:
+    """Find the tokenizer's own special tokens around a prompt that a user gives as a text, which does not hold them."""
+    single = tokenizer.tokenizer.post_process(tokenizer.tokenizer.encode("a", add_special_tokens=False))
+    special = single.special_tokens_mask
+    if 0 not in special:
+        return [], []
+    text = special.index(0)
+    before, behind = single.ids[:text], single.ids[len(special) - special[::-1].index(0) :]
+    texts = {slot: slot.value for slot in Slot}
+    ids = list(prompt.outline("a" if prompt.plain is None else None).encode(texts))
+    shown = tokenizer.tokenizer.encode(prompt.text, add_special_tokens=False).ids
+    has_before = before and ids[: len(before)] == before and shown[: len(before)] != before
+    has_behind = behind and ids[-len(behind) :] == behind and shown[-len(behind) :] != behind
+    return before if has_before else [], behind if has_behind else []

@@ -1,0 +1,89 @@
+"""The modules behind a Transformer, each from its own `config.json`, with sentence-transformers' defaults."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rerank_plugins.backends.heads import Dense, LayerNorm, Pooling
+from rerank_plugins.json_files import Fields
+
+# (sentence-transformers 6.2, `Pooling.POOLING_MODES` and `_LEGACY_POOLING_MODE_KWARGS`)
+_POOLING_MODES = ("cls", "lasttoken", "mean", "max", "mean_sqrt_len_tokens", "weightedmean")
+_OLDER_POOLING = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+# Those of torch that have neither weights nor settings, since only the name is saved.
+_ACTIVATIONS = (
+    "torch.nn.modules.linear.Identity",
+    *(
+        f"torch.nn.modules.activation.{each}"
+        for each in ("ELU", "GELU", "LeakyReLU", "Mish", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "Softplus", "Tanh")
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A module behind the Transformer.
+
+    Attributes:
+        kind: The name of its class, such as `Dense`.
+        path: Its folder, relative to the model's.
+        title: What messages call it.
+        config: Its own `config.json`.
+    """
+
+    kind: str
+    path: str
+    title: str
+    config: Fields
+
+
+def _pooling(module: Module) -> Pooling:
+    config = module.config
+    declared = config.value("pooling_mode")
+    if declared is None:
+        declared = [mode for key, mode in _OLDER_POOLING.items() if config.flag(key)] or ["mean"]
+    modes = [declared] if isinstance(declared, str) else declared
+    if not isinstance(modes, list) or len(modes) != 1 or modes[0] not in _POOLING_MODES:
+        raise config.wrong("pooling_mode", f"one of {', '.join(_POOLING_MODES)}")
+    return Pooling(modes[0])
+
+
+def _dense(module: Module) -> Dense:
+    config = module.config
+    # The defaults of sentence-transformers' `Dense`.
+    activation = config.text("activation_function") or "torch.nn.modules.activation.Tanh"
+    if activation not in _ACTIVATIONS:
+        raise config.wrong("activation_function", f"one of torch's own: {', '.join(_ACTIVATIONS)}")
+    bias = config.flag("bias")
+    return Dense(
+        folder=module.path,
+        in_features=_size(config, "in_features"),
+        out_features=_size(config, "out_features"),
+        bias=True if bias is None else bias,
+        activation=activation,
+        residual=config.flag("use_residual") or False,
+    )
+
+
+def _layer_norm(module: Module) -> LayerNorm:
+    return LayerNorm(module.path, _size(module.config, "dimension"))
+
+
+READERS: dict[str, Callable[[Module], Pooling | Dense | LayerNorm]] = {
+    "Pooling": _pooling,
+    "Dense": _dense,
+    "LayerNorm": _layer_norm,
+}
+
+
+def _size(config: Fields, key: str) -> int:
+    size = config.integer(key, at_least=1)
+    if size is None:
+        raise config.wrong(key, "a size")
+    return size
