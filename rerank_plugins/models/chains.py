@@ -46,25 +46,31 @@ def read_chain(name: str, folder: Path, saved: Saved) -> TokenHead | ModulesHead
     if not modules:
         return None
     _check_scores(name, modules, saved)
-    if unknown := [module.title for module in modules if module.kind not in _KNOWN]:
-        raise _unsupported(name, unknown[0], f"behind a Transformer only {', '.join(_KNOWN)} are read")
     if modules[0].kind == "LogitScore":
         return _token_head(name, modules, saved)
     return _modules_head(name, modules, saved)
 
 
 def _check_scores(name: str, modules: Sequence[Module], saved: Saved) -> None:
-    """Refuse an embedding model, and a chain that sentence-transformers would load as something else."""
+    """Refuse an embedding model, a module that is not read, and a chain that sentence-transformers does not load."""
     titles = ", ".join(module.title for module in modules)
     scores = any(
         module.kind == "LogitScore" or module.config.text("module_output_name") == _SCORES for module in modules
     )
+    declared = saved.model_type == "CrossEncoder"
+    if not scores and not declared:
+        raise UnsupportedModelError(
+            f"'{name}' is an embedding model: its modules.json names {titles}, and none of them gives scores. A "
+            f"reranker scores query and document together. {ELSEWHERE}."
+        )
+    if unknown := [module.title for module in modules if module.kind not in _KNOWN]:
+        raise _unsupported(name, unknown[0], f"behind a Transformer only {', '.join(_KNOWN)} are read")
     if not scores:
         raise UnsupportedModelError(
-            f"'{name}' is an embedding model: its modules.json names {titles}, and none of them gives scores "
-            f"(module_output_name). A reranker scores query and document together. {ELSEWHERE}."
+            f"'{name}' was saved as a CrossEncoder, and none of its modules gives scores: {titles}. The last one must "
+            "be a LogitScore, or a Dense with module_output_name='scores'. Correct its config.json."
         )
-    if saved.model_type != "CrossEncoder":
+    if not declared:
         raise UnsupportedModelError(
             f"The modules.json of '{name}' names {titles}, and its config_sentence_transformers.json does not say "
             f'"model_type": "CrossEncoder", without which sentence-transformers does not use them. Correct the file.'

@@ -45,9 +45,14 @@ def choose_head(
         )
     if architecture.is_language_model:
         return _of_language_model(folder, config, architecture, options)
+    if not config.texts("architectures"):
+        raise UnsupportedModelError(
+            f"The config.json of '{config.model}' names no architecture (architectures), so nothing says how the model "
+            "scores. Save the model again with transformers' save_pretrained, or download it again."
+        )
     raise UnsupportedModelError(
-        f"'{config.model}' declares {architecture.name}, which has no classification head, and no modules.json that "
-        f"makes a score: is it an embedding model? {ELSEWHERE}."
+        f"'{config.model}' declares {architecture.name}, which has no classification head, and has no modules.json "
+        f"that makes a score: is it an embedding model? {ELSEWHERE}."
     )
 
 
@@ -125,7 +130,7 @@ def _labels(config: Fields) -> int:
     # transformers falls back to two labels where a config names none.
     named, number = len(config.fields("id2label")), config.integer("num_labels", at_least=1)
     if named and number is not None and named != number:
-        raise config.wrong("num_labels", f"{named}, as id2label has {named} labels")
+        raise config.wrong("num_labels", f"{named}, the number of labels in id2label")
     return number or named or 2
 
 

@@ -68,13 +68,13 @@ def test_pad_token_id(tmp_path: Path, config: dict[str, Any], pad: int) -> None:
         ({"id2label": None}, "'m' has 2 labels"),
         (
             {"architectures": ["BertModel"]},
-            "'m' declares BertModel, which has no classification head, and no modules.json that makes a score",
+            "'m' declares BertModel, which has no classification head, and has no modules.json that",
         ),
         (
             {"architectures": ["Qwen3ForCausalLM"]},
             r"'m' is a language model \(Qwen3ForCausalLM\), and nothing in its folder says which tokens",
         ),
-        ({"architectures": None}, "declares no architecture"),
+        ({"architectures": None}, "names no architecture"),
         (
             {"rerank_plugins": {"pair_encoding": "braid"}},
             "rerank_plugins.pair_encoding='braid' in its config.json; it must be one of template, segments",
