@@ -159,6 +159,8 @@ def _max_positions(folder: Path, config: Fields, saved: Saved) -> int | None:
 def _pad_token_id(config: Fields) -> int:
     # The defaults of transformers' configuration classes, for a config.json that leaves it out.
     default = 1 if config.text("model_type") in _OFFSET_POSITIONS else 0
+    if config.value("pad_token_id") == -1:  # how older configurations of Llama say that there is none
+        return default
     vocabulary = config.integer("vocab_size", at_least=1)
     if vocabulary is None:
         declared = config.integer("pad_token_id")

@@ -34,7 +34,7 @@ PROMPT_WORDS = ("Instruct", "Query", "Document", "Relevant", "yes", "no", ":")
 def word_level() -> Tokenizer:
     """A vocabulary of words, without a post-processor, as those of Qwen are."""
     vocabulary = {word: place for place, word in enumerate([*OUTER, *PROMPT_WORDS, *WORDS])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))  # noqa: S106 - a token of a text
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     return tokenizer
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 CROSS_ENCODER: dict[str, Any] = {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "LABEL_0"}}
@@ -30,8 +31,8 @@ def saved_by_sentence_transformers(
     *,
     task: str = "sequence-classification",
     messages: str | None = None,
-    saved: Mapping[str, Any] = {},
-    transformer: Mapping[str, Any] = {},
+    saved: Mapping[str, Any] = MappingProxyType({}),
+    transformer: Mapping[str, Any] = MappingProxyType({}),
 ) -> Path:
     """Write what its `CrossEncoder` saves beside a model.
 

@@ -1,8 +1,9 @@
 """A table of folders that cannot be scored, each with the exact message that it gets, and of some that can."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -58,7 +59,13 @@ def dense(folder: Path, *, weights: bool = True, pooling: str = "cls", size: int
     return folder
 
 
-def logit_score(folder: Path, *, template: str | None = TEMPLATE, transformer: Any = {}, **config: Any) -> Path:
+def logit_score(
+    folder: Path,
+    *,
+    template: str | None = TEMPLATE,
+    transformer: Mapping[str, Any] = MappingProxyType({}),
+    **config: Any,
+) -> Path:
     """A language model with a LogitScore, as Qwen3-Reranker's copies for sentence-transformers."""
     decoder(folder, template=template, **QWEN)
     modules = [(*LOGIT_SCORE, {"true_token_id": 6, "false_token_id": 7} | config)]

@@ -1,16 +1,13 @@
 """No folder is scored wrongly in silence: it equals sentence-transformers, or raises, or warns."""
 
-import json
 import shutil
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from sentence_transformers import CrossEncoder
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.cross_encoder.modules import LogitScore
@@ -19,7 +16,22 @@ from transformers import Qwen3ForCausalLM, Qwen3ForSequenceClassification
 
 from rerank_plugins import Reranker, RerankError
 from tests.models.decoders import CHATML, TEMPLATE, save_decoder
-from tests.models.folders import write_json
+from tests.models.edits import (
+    Edit,
+    bf16,
+    fields,
+    modules,
+    named,
+    prompts,
+    residual,
+    several,
+    sharded,
+    swapped_dense,
+    template,
+    transformer,
+    unchanged,
+    weights,
+)
 from tests.tiny_models import save_bert, save_modernbert
 
 QUERY = "who wrote hamlet"
@@ -27,7 +39,6 @@ DOCUMENTS = ["shakespeare wrote hamlet", "bread is baked", "plants turn sunlight
 # sentence-transformers strips nothing and cuts nothing here; neither do we.
 MAX_LENGTH = 256
 YES, NO = 6, 7
-Edit = Callable[[Path], object]
 
 
 @pytest.fixture(scope="session")
@@ -63,100 +74,6 @@ def _save(folder: Path, modules: list[Any]) -> None:
     CrossEncoder(modules=modules, num_labels=1, device="cpu").save_pretrained(str(folder))
 
 
-def fields(file: str, **changes: Any) -> Edit:
-    """Change fields of a JSON file; None removes one."""
-
-    def edit(folder: Path) -> None:
-        path = folder / file
-        content = (json.loads(path.read_text()) if path.is_file() else {}) | changes
-        write_json(path, {key: value for key, value in content.items() if value is not None})
-
-    return edit
-
-
-def template(text: str | None, file: str = "chat_template.jinja") -> Edit:
-    """Replace a chat template."""
-
-    def edit(folder: Path) -> None:
-        (folder / file).parent.mkdir(exist_ok=True)
-        (folder / file).unlink(missing_ok=True)
-        if text is not None:
-            (folder / file).write_text(text)
-
-    return edit
-
-
-def prompts(text: str) -> Edit:
-    """Declare a default prompt."""
-    return fields("config_sentence_transformers.json", prompts={"web": text}, default_prompt_name="web")
-
-
-def transformer(**changes: Any) -> Edit:
-    return fields("sentence_bert_config.json", **changes)
-
-
-def weights(change: Callable[[dict[str, torch.Tensor]], object], file: str = "model.safetensors") -> Edit:
-    """Change the weights of a file."""
-
-    def edit(folder: Path) -> None:
-        found = load_file(folder / file)
-        change(found)
-        save_file(found, folder / file, metadata={"format": "pt"})
-
-    return edit
-
-
-def modules(change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> Edit:
-    """Change the list of modules."""
-
-    def edit(folder: Path) -> None:
-        write_json(folder / "modules.json", change(json.loads((folder / "modules.json").read_text())))
-
-    return edit
-
-
-def several(*edits: Edit) -> Edit:
-    def edit(folder: Path) -> None:
-        for each in edits:
-            each(folder)
-
-    return edit
-
-
-def unchanged(folder: Path) -> Path:
-    return folder
-
-
-def named(*templates: tuple[str, str]) -> Edit:
-    """The form of tokenizer_config.json with several templates."""
-    listed = [{"name": name, "template": text} for name, text in templates]
-    return several(template(None), fields("tokenizer_config.json", chat_template=listed))
-
-
-def bf16(tensors: dict[str, torch.Tensor]) -> None:
-    tensors.update({name: each.to(torch.bfloat16) for name, each in tensors.items()})
-
-
-def sharded(folder: Path) -> None:
-    tensors = load_file(folder / "model.safetensors")
-    (folder / "model.safetensors").unlink()
-    names = sorted(tensors)
-    files = {name: f"model-0000{1 + place % 2}-of-00002.safetensors" for place, name in enumerate(names)}
-    for file in set(files.values()):
-        save_file({n: tensors[n] for n in names if files[n] == file}, folder / file, metadata={"format": "pt"})
-    write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": files})
-
-
-def swapped_dense(folder: Path) -> None:
-    (folder / "2_Dense").rename(folder / "x")
-    (folder / "4_Dense").rename(folder / "2_Dense")
-    (folder / "x").rename(folder / "4_Dense")
-
-
-def residual(folder: Path) -> None:
-    fields("2_Dense/config.json", use_residual=True)(folder)
-
-
 STRUCTURED = TEMPLATE.replace("message.content", "message.content[0].text")
 WITH_START = '{{ "<|endoftext|>" }}' + TEMPLATE
 GENERATION = TEMPLATE + "{% if add_generation_prompt %} yes{% endif %}"
@@ -188,7 +105,7 @@ SCORED: dict[str, tuple[str, Edit]] = {
         "classifier",
         several(template(None), fields("tokenizer_config.json", chat_template=TEMPLATE)),
     ),
-    "a list of templates": ("classifier", named(("default", TEMPLATE), ("tool_use", CHATML))),
+    "a list of templates": ("saved classifier", named(("default", TEMPLATE), ("tool_use", CHATML))),
     "a file before tokenizer_config.json": ("classifier", fields("tokenizer_config.json", chat_template=CHATML)),
     "a template for reranking by name": (
         "saved classifier",
@@ -203,7 +120,8 @@ SCORED: dict[str, tuple[str, Edit]] = {
             template(STRUCTURED),
             transformer(
                 modality_config={
-                    "message": {"method": "forward", "method_output_name": "logits", "format": "structured"}
+                    "text": {"method": "forward", "method_output_name": "logits"},
+                    "message": {"method": "forward", "method_output_name": "logits", "format": "structured"},
                 }
             ),
         ),
