@@ -5,7 +5,7 @@ RerankError
 ├── InvalidTypeError     also a TypeError     a wrong type: None or bytes among the documents, a bare string
 ├── ModelError           also a ValueError    a model that cannot be used
 │   ├── ModelNotFoundError                    no such folder, file or Hub repository, or no network
-│   └── UnsupportedModelError                 two labels, no classification head, unsafe weights
+│   └── UnsupportedModelError                 no prompt, no head, two labels, unsafe weights
 ├── MissingExtraError    also an ImportError  an optional dependency that is not installed
 ├── ScoringError                              the model gave no usable logit (NaN or infinity)
 │   └── OutOfMemoryError also a MemoryError   the device's memory cannot hold a single pair
@@ -38,7 +38,7 @@ class ModelNotFoundError(ModelError):
 
 
 class UnsupportedModelError(ModelError):
-    """The files are there, but they are no cross-encoder with one relevance logit that can be loaded safely."""
+    """The files are there, but nothing in them says how a pair is scored, or not safely."""
 
 
 class MissingExtraError(RerankError, ImportError):

@@ -36,6 +36,7 @@ def word_level() -> Tokenizer:
     vocabulary = {word: place for place, word in enumerate([*OUTER, *PROMPT_WORDS, *WORDS])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.add_special_tokens([OUTER[0]])
     return tokenizer
 
 
