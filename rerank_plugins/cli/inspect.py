@@ -81,7 +81,7 @@ def _facts(facts: Facts | None) -> Iterator[tuple[str, str]]:
     if facts.modules:
         yield "modules", " -> ".join(_OWN_MODULE.sub("", each) for each in facts.modules)
     yield "licence", facts.licence or "none declared"
-    yield "weights", f"{facts.weights_bytes / 1e6:,.1f} MB"
+    yield "weights", "not on this machine" if facts.weights_bytes is None else f"{facts.weights_bytes / 1e6:,.1f} MB"
 
 
 def _reading(reading: Reading | None) -> Iterator[tuple[str, str | Text]]:

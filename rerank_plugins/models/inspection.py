@@ -11,7 +11,7 @@ from rerank_plugins.backends.heads import ClassifierHead, Head, TokenHead
 from rerank_plugins.errors import ModelError, RerankError
 from rerank_plugins.json_files import read_fields, read_list
 from rerank_plugins.models.loaded import read_model_template
-from rerank_plugins.models.source import find_source
+from rerank_plugins.models.source import Source, find_source
 from rerank_plugins.models.spec import ModelSpec, head_weights, resolve
 from rerank_plugins.options import RerankConfig
 from rerank_plugins.text.prompt import Prompt
@@ -46,7 +46,7 @@ class Facts:
         model_type: The family, such as `qwen3`; None where none is declared.
         modules: The modules that sentence-transformers saved, as path and type.
         licence: The licence that its README.md or config.json names; None where neither does.
-        weights_bytes: The size of all weights in the folder.
+        weights_bytes: The size of all weights in the folder; None where they are not on this machine.
     """
 
     folder: str
@@ -54,7 +54,7 @@ class Facts:
     model_type: str | None
     modules: tuple[str, ...]
     licence: str | None
-    weights_bytes: int
+    weights_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +128,26 @@ def inspect_model(config: RerankConfig) -> Inspection:
     name = str(config.model or "embedded")
     facts: Facts | None = None
     try:
-        folder = find_source(config).fetch([])
-        facts = _facts(name, folder)
+        source = find_source(config)
+        folder = source.fetch([])
+        facts = _facts(name, folder, _read_me(source, folder, config))
         return Inspection(name, facts, _reading(resolve(config, download=False)), None)
     except RerankError as error:
         return Inspection(name, facts, None, str(error))
 
 
-def _facts(name: str, folder: Path) -> Facts:
+def _read_me(source: Source, folder: Path, config: RerankConfig) -> str:
+    """Return the text of a README.md, which no model is loaded from, so that it may still be on the Hub."""
+    file: Path | None = folder / "README.md"
+    if "README.md" in source.files and not (folder / "README.md").is_file():
+        from rerank_plugins.models.hub import download_file
+
+        with suppress(ModelError):
+            file = download_file(config, "README.md")
+    return file.read_text(encoding="utf-8", errors="replace") if file is not None and file.is_file() else ""
+
+
+def _facts(name: str, folder: Path, read_me: str) -> Facts:
     architecture = model_type = None
     modules: tuple[str, ...] = ()
     # What is wrong with these files is what the refusal says.
@@ -148,17 +160,14 @@ def _facts(name: str, folder: Path) -> Facts:
         modules = tuple(f"{each.text('path') or '.'} ({each.text('type')})" for each in listed)
     files = [*folder.glob("*"), *folder.glob("*/*")]
     weights = [each for each in files if each.suffix in (".safetensors", ".onnx", ".onnx_data", ".bin", ".gguf")]
-    size = sum(each.stat().st_size for each in weights if each.is_file())
-    return Facts(str(folder), architecture, model_type, modules, _licence(name, folder), size)
+    size = sum(each.stat().st_size for each in weights if each.is_file()) if weights else None
+    return Facts(str(folder), architecture, model_type, modules, _licence(name, folder, read_me), size)
 
 
-def _licence(name: str, folder: Path) -> str | None:
-    readme = folder / "README.md"
-    if readme.is_file():
-        text = readme.read_text(encoding="utf-8", errors="replace")
-        _, _, rest = text.partition("---\n") if text.startswith("---\n") else ("", "", "")
-        if found := _FRONT_MATTER_LICENCE.search(rest.partition("\n---")[0]):
-            return found[1].strip()
+def _licence(name: str, folder: Path, read_me: str) -> str | None:
+    front_matter = read_me.removeprefix("---\n").partition("\n---")[0] if read_me.startswith("---\n") else ""
+    if found := _FRONT_MATTER_LICENCE.search(front_matter):
+        return found[1].strip()
     with suppress(ModelError):
         return read_fields(name, folder / "config.json").text("license")
     return None

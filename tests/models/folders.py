@@ -50,7 +50,7 @@ def saved_by_sentence_transformers(
         [{"idx": place, "name": str(place), "path": path, "type": kind} for place, (path, kind) in enumerate(listed)],
     )
     for path, _, config in modules:
-        (folder / path).mkdir(parents=True)
+        (folder / path).mkdir(parents=True, exist_ok=True)
         write_json(folder / path / "config.json", config)
     output, name = _OUTPUTS[task]
     modality: dict[str, Any] = {"text": {"method": "forward", "method_output_name": output}}

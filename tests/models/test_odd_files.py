@@ -13,7 +13,7 @@ from rerank_plugins.errors import ModelNotFoundError, RerankError, UnsupportedMo
 from rerank_plugins.models.declared import DeclaredConfig, read_declared
 from rerank_plugins.models.unusable import check_usable
 from rerank_plugins.text.tokenizer import load_tokenizer
-from tests.models.folders import CROSS_ENCODER
+from tests.models.folders import CROSS_ENCODER, saved_by_sentence_transformers
 from tests.tiny_models import word_piece
 
 FIELDS = {
@@ -26,6 +26,12 @@ FIELDS = {
         "max_position_embeddings",
         "pad_token_id",
         "vocab_size",
+        "dtype",
+        "license",
+        "auto_map",
+        "is_causal",
+        "use_bidirectional_attention",
+        "vision_config",
         "quantization_config",
         "quantization_config.quant_method",
         "sentence_transformers",
@@ -50,7 +56,30 @@ FIELDS = {
     ],
     "special_tokens_map.json": ["cls_token", "mask_token.content", "own_token"],
     "config_sentence_transformers.json": ["model_type", "activation_fn", "prompts", "default_prompt_name"],
-    "sentence_bert_config.json": ["modality_config"],
+    "sentence_bert_config.json": [
+        "transformer_task",
+        "module_output_name",
+        "max_seq_length",
+        "do_lower_case",
+        "modality_config",
+        "modality_config.text",
+        "modality_config.message",
+        "processing_kwargs",
+        "processing_kwargs.text",
+        "processing_kwargs.chat_template",
+        "model_args",
+        "config_kwargs.num_labels",
+    ],
+    "1_Pooling/config.json": ["embedding_dimension", "pooling_mode", "pooling_mode_cls_token", "include_prompt"],
+    "2_Dense/config.json": [
+        "in_features",
+        "out_features",
+        "bias",
+        "activation_function",
+        "module_input_name",
+        "module_output_name",
+        "use_residual",
+    ],
     "adapter_config.json": ["base_model_name_or_path"],
     "model.safetensors.index.json": ["weight_map", "weight_map.a"],
 }
@@ -79,6 +108,14 @@ ODD: list[Any] = [
     {"content": 1},
     {"a": {"b": []}},
 ]
+CHAIN: list[tuple[str, str, dict[str, Any]]] = [
+    ("1_Pooling", "sentence_transformers.models.Pooling", {"pooling_mode": "cls"}),
+    (
+        "2_Dense",
+        "sentence_transformers.models.Dense",
+        {"in_features": 32, "out_features": 1, "module_output_name": "scores"},
+    ),
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -93,6 +130,12 @@ def write(folder: Path, file: str, key: str, value: Any) -> None:
     (folder / "config.json").write_text(json.dumps(CROSS_ENCODER))
     first, _, second = key.partition(".")
     content = CROSS_ENCODER if file == "config.json" else {}
+    if "/" in file:
+        saved_by_sentence_transformers(folder, CHAIN, task="feature-extraction")
+        content = json.loads((folder / file).read_text())
+    elif file == "sentence_bert_config.json":
+        saved_by_sentence_transformers(folder)
+        content = json.loads((folder / file).read_text())
     (folder / file).write_text(json.dumps(content | {first: {second: value} if second else value}))
 
 
@@ -114,7 +157,7 @@ def test_an_odd_value_is_an_error_of_this_library_or_none(tmp_path: Path, file: 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.sampled_from([(file, key) for file, keys in FIELDS.items() for key in keys]), value=JSON)
 def test_any_value_is_an_error_of_this_library_or_none(tmp_path: Path, place: tuple[str, str], value: Any) -> None:
-    for file in tmp_path.iterdir():
+    for file in (each for each in tmp_path.rglob("*") if each.is_file()):
         file.unlink()
     write(tmp_path, *place, value)
     with contextlib.suppress(RerankError):
@@ -164,7 +207,7 @@ def test_a_padding_id_outside_the_vocabulary(tmp_path: Path) -> None:
         read_declared("m", tmp_path)
 
 
-@pytest.mark.parametrize("file", [*FIELDS, "modules.json"])
+@pytest.mark.parametrize("file", [*(each for each in FIELDS if "/" not in each), "modules.json"])
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"3", b"[1]", b'"a"', b"null", b"\xff", b"[" * 100_000, b'{"a":' * 100_000, b"1" * 5000]
 )
