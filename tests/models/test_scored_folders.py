@@ -14,7 +14,8 @@ from sentence_transformers.cross_encoder.modules import LogitScore
 from sentence_transformers.sentence_transformer.modules import LayerNorm, Pooling
 from transformers import Qwen3ForCausalLM, Qwen3ForSequenceClassification
 
-from rerank_plugins import Reranker, RerankError
+from rerank_plugins import Reranker, RerankError, UnsupportedModelError
+from rerank_plugins.caching import open_cache
 from tests.models.decoders import CHATML, TEMPLATE, save_decoder
 from tests.models.edits import (
     Edit,
@@ -80,6 +81,12 @@ GENERATION = TEMPLATE + "{% if add_generation_prompt %} yes{% endif %}"
 POOLING = "1_Pooling/config.json"
 KWARGS: dict[str, Any] = {"processing_kwargs": {"chat_template": {"add_generation_prompt": True}}}
 RERANKER: dict[str, Any] = {"processing_kwargs": {"chat_template": {"chat_template": "reranker"}}}
+MESSAGES: dict[str, Any] = {
+    "modality_config": {
+        "text": {"method": "forward", "method_output_name": "logits"},
+        "message": {"method": "forward", "method_output_name": "logits", "format": "flat"},
+    }
+}
 TEXT_ONLY: dict[str, Any] = {"modality_config": {"text": {"method": "forward", "method_output_name": "logits"}}}
 
 # base, change: what sentence-transformers scores, and so do we.
@@ -94,6 +101,7 @@ SCORED: dict[str, tuple[str, Edit]] = {
     "an encoder's empty default prompt": ("encoder", prompts("")),
     "an encoder without modality_config": ("encoder", transformer(modality_config=None, module_output_name=None)),
     "an encoder with a longest sequence": ("encoder", transformer(max_seq_length=128)),
+    "an encoder with a template of both roles": ("encoder", several(template(TEMPLATE), transformer(**MESSAGES))),
     "an encoder in shards": ("encoder", sharded),
     "an encoder with a template that is not applied": ("encoder", template(CHATML)),
     "a classifier by transformers": ("classifier", unchanged),
@@ -259,8 +267,8 @@ REFUSED: dict[str, tuple[str, Edit]] = {
 }
 
 
-def ours(folder: Path) -> list[float]:
-    with Reranker(folder, device="cpu", max_length=MAX_LENGTH) as reranker:
+def ours(folder: Path, **options: Any) -> list[float]:
+    with Reranker(folder, device="cpu", max_length=MAX_LENGTH, **options) as reranker:
         results = sorted(reranker.rank(QUERY, DOCUMENTS), key=lambda result: result.index)
     return [result.raw_score for result in results]
 
@@ -288,6 +296,43 @@ def test_it_raises(bases: Path, tmp_path: Path, case: str) -> None:
     folder = Path(shutil.copytree(bases / base, tmp_path / "model"))
     edit(folder)
     with pytest.raises(RerankError):
+        ours(folder)
+
+
+def test_a_prompt_and_a_head_by_hand_equal_those_that_are_declared(bases: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(bases / "language model", tmp_path / "model"))
+    template(None)(folder)
+    prompt = "Query: {query}\nDocument: {document} Relevant:"
+    for head, false_token_id in (("tokens:yes,no", NO), ("token:yes", None)):
+        fields("1_LogitScore/config.json", false_token_id=false_token_id)(bases / "logit score")
+        assert np.allclose(ours(folder, prompt=prompt, head=head), ours(bases / "logit score"), atol=1e-5)
+    fields("1_LogitScore/config.json", false_token_id=NO)(bases / "logit score")
+
+
+def test_a_label_is_its_column(tmp_path: Path) -> None:
+    """Two Rerankers of one folder, in one process, with a cache in common."""
+    folder = save_bert(tmp_path / "two", labels=2)
+    columns = theirs(folder)
+    cache = open_cache("memory")
+    for label in (0, 1):
+        assert np.allclose(ours(folder, label=label, cache=cache), columns[:, label], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("base", "scale"), [("encoder", "logit"), ("classifier", "logit"), ("chain", "logit"), ("logit score", "log-odds")]
+)
+def test_the_report_says_what_a_raw_score_is(bases: Path, base: str, scale: str) -> None:
+    with Reranker(bases / base, device="cpu") as reranker:
+        report = reranker.rank(QUERY, DOCUMENTS).report
+        assert (report.scale, str(reranker.scale), reranker.activation) == (scale, scale, "sigmoid")
+
+
+def test_code_of_its_own_is_not_run(bases: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(bases / "bert", tmp_path / "model"))
+    (folder / "modeling.py").write_text("raise SystemExit")
+    names = {"AutoConfig": "modeling.Config", "AutoModelForSequenceClassification": "modeling.Own"}
+    fields("config.json", model_type="own", auto_map=names)(folder)
+    with pytest.raises(UnsupportedModelError, match="trust_remote_code=True"):
         ours(folder)
 
 
