@@ -103,7 +103,7 @@ class LoadedModel:
         """Make wrong shapes fail when the model is loaded, not in the first call."""
         name = self.spec.folder.name
         encoder = trial_encoder(self.tokenizer, self.template)
-        instruction = self._needed_instruction
+        instruction = "a" if self._needs_instruction else None
         short, long = (encoder.encode([Pair("a", text, instruction)]).pairs for text in ("b", "b c d"))
         try:
             run(short)
@@ -127,15 +127,15 @@ class LoadedModel:
         encoder = PromptEncoder(
             self.template, max_length=self.template.tokens + _PROBE_ROOM, max_positions=declared.max_positions
         )
-        probes = readable_probes(self.languages)
-        warn_of_order(self.spec.folder.name, score_probes(probes, encoder, run, instruction=self._needed_instruction))
+        instruction = _INSTRUCTION if self._needs_instruction else None
+        scores = score_probes(readable_probes(self.languages), encoder, run, instruction=instruction)
+        warn_of_order(self.spec.folder.name, scores)
 
     @property
-    def _needed_instruction(self) -> str | None:
-        """An instruction for a prompt that needs one and has none of its own."""
+    def _needs_instruction(self) -> bool:
+        """Whether its prompt cannot be read without an instruction, and has none of its own."""
         prompt = self.template
-        needed = isinstance(prompt, Prompt) and prompt.plain is None and prompt.instruction is None
-        return _INSTRUCTION if needed else None
+        return isinstance(prompt, Prompt) and prompt.plain is None and not prompt.instruction
 
 
 def read_model_template(name: str, declared: DeclaredConfig, tokenizer: TextTokenizer) -> PairTemplate | Prompt:

@@ -14,7 +14,7 @@ from sentence_transformers.cross_encoder.modules import LogitScore
 from sentence_transformers.sentence_transformer.modules import LayerNorm, Pooling
 from transformers import Qwen3ForCausalLM, Qwen3ForSequenceClassification
 
-from rerank_plugins import Reranker, RerankError, UnsupportedModelError
+from rerank_plugins import InvalidValueError, Reranker, RerankError, UnsupportedModelError
 from rerank_plugins.caching import open_cache
 from tests.models.decoders import CHATML, TEMPLATE, save_decoder
 from tests.models.edits import (
@@ -307,6 +307,16 @@ def test_a_prompt_and_a_head_by_hand_equal_those_that_are_declared(bases: Path, 
         fields("1_LogitScore/config.json", false_token_id=false_token_id)(bases / "logit score")
         assert np.allclose(ours(folder, prompt=prompt, head=head), ours(bases / "logit score"), atol=1e-5)
     fields("1_LogitScore/config.json", false_token_id=NO)(bases / "logit score")
+
+
+def test_a_prompt_that_needs_an_instruction_loads_without_one(bases: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(bases / "classifier", tmp_path / "model"))
+    template(None)(folder)
+    prompt = "Instruct: {instruction} Query: {query} Document: {document} Relevant:"
+    with Reranker(folder, device="cpu", prompt=prompt) as reranker:
+        assert len(reranker.rank(QUERY, DOCUMENTS, instruction="explain how light work")) == len(DOCUMENTS)
+        with pytest.raises(InvalidValueError, match="needs an instruction"):
+            reranker.rank(QUERY, DOCUMENTS)
 
 
 def test_a_label_is_its_column(tmp_path: Path) -> None:
