@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rerank_plugins.backends.heads import Head, ModulesHead, TokenHead
-from rerank_plugins.errors import ModelNotFoundError, UnsupportedModelError
+from rerank_plugins.errors import InvalidValueError, ModelNotFoundError, UnsupportedModelError
 from rerank_plugins.json_files import Fields, read_fields
 from rerank_plugins.models.architectures import check_architecture, read_architecture
 from rerank_plugins.models.chains import read_chain
@@ -93,7 +93,6 @@ def read_declared(name: str, folder: Path, options: ModelOptions | None = None) 
         >>> read_declared("BAAI/bge-reranker-v2-m3", folder).max_positions
         8192
     """
-    options = options or ModelOptions()
     if not (folder / "config.json").is_file():
         read_chain(name, folder, read_saved(name, folder))  # It may name where the config.json is.
         raise ModelNotFoundError(
@@ -106,9 +105,10 @@ def read_declared(name: str, folder: Path, options: ModelOptions | None = None) 
     check_quantization(config)
     saved = read_saved(name, folder)
     chain = read_chain(name, folder, saved)
+    own = config.fields("rerank_plugins")
+    options = _with_own(own, options or ModelOptions())
     head = choose_head(folder, config, architecture, chain, saved, options)
     prompt = read_prompt_of(name, folder, saved, architecture, options.prompt)
-    own = config.fields("rerank_plugins")
     return DeclaredConfig(
         architecture=architecture.name,
         head=head,
@@ -124,6 +124,25 @@ def read_declared(name: str, folder: Path, options: ModelOptions | None = None) 
         pair_encoding=_pair_encoding(own),
         languages=_languages(own),
     )
+
+
+def _with_own(own: Fields, options: ModelOptions) -> ModelOptions:
+    """Add what the folder itself says in place of these options, as an exported one does."""
+    said = {"prompt": own.text("prompt"), "head": own.text("head"), "label": own.integer("label")}
+    for name, value in said.items():
+        if value is not None and getattr(options, name) not in (None, value):
+            raise InvalidValueError(
+                f"{name}={getattr(options, name)!r}: '{own.model}' says {value!r} itself, in its {own.file}. Leave "
+                f"{name} out."
+            )
+    try:
+        return ModelOptions(
+            **{name: getattr(options, name) if value is None else value for name, value in said.items()}
+        )
+    except InvalidValueError as error:
+        raise UnsupportedModelError(
+            f"'{own.model}' says under rerank_plugins in its {own.file} what is not valid: {error}"
+        ) from error
 
 
 def _activation(config: Fields, saved: Saved, chain: TokenHead | ModulesHead | None) -> str | None:

@@ -171,3 +171,28 @@ class TestLabel:
     def test_a_decoder_with_two_labels(self, tmp_path: Path) -> None:
         folder = decoder(tmp_path, **QWEN_CLASSIFIER | {"id2label": {"0": "no", "1": "yes"}})
         assert read(folder, label=1).head == ClassifierHead(1)
+
+
+class TestExported:
+    """What an exported folder says in its config.json in place of the options."""
+
+    def test_prompt_and_head(self, tmp_path: Path) -> None:
+        own = {"prompt": TEXT, "head": "tokens:yes,no"}
+        declared = read(decoder(tmp_path, template=None, **QWEN, rerank_plugins=own))
+        assert (declared.head, declared.prompt) == (TokenHead(6, 7), TextTemplate(TEXT))
+
+    def test_label(self, tmp_path: Path) -> None:
+        folder = encoder(tmp_path, id2label={"0": "no", "1": "yes"}, rerank_plugins={"label": 1})
+        assert read(folder).head == read(folder, label=1).head == ClassifierHead(1)
+
+    def test_another_option(self, tmp_path: Path) -> None:
+        folder = encoder(tmp_path, id2label={"0": "no", "1": "yes"}, rerank_plugins={"label": 1})
+        with pytest.raises(InvalidValueError, match=r"label=0: 'm' says 1 itself, in its config.json. Leave label out"):
+            read(folder, label=0)
+
+    def test_a_wrong_value(self, tmp_path: Path) -> None:
+        folder = decoder(tmp_path, **QWEN, rerank_plugins={"head": "yes"})
+        with pytest.raises(
+            UnsupportedModelError, match=r"under rerank_plugins in its config.json .*: head must be 'tok"
+        ):
+            read(folder)

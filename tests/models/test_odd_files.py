@@ -40,6 +40,9 @@ FIELDS = {
         "rerank_plugins",
         "rerank_plugins.max_length",
         "rerank_plugins.pair_encoding",
+        "rerank_plugins.prompt",
+        "rerank_plugins.head",
+        "rerank_plugins.label",
         "tokenizer_class",
     ],
     "tokenizer_config.json": [
