@@ -13,8 +13,9 @@ from rich.text import Text
 from rerank_plugins.cli import options
 from rerank_plugins.cli.screen import console, errors, plain, print_json
 from rerank_plugins.errors import ImplausibleScoresWarning, UnreadableTextWarning
-from rerank_plugins.models.inspection import Facts, Inspection, Piece, Reading, inspect_model
+from rerank_plugins.models.inspection import Facts, Inspection, Reading, inspect_model
 from rerank_plugins.models.sanity import PROBES, ProbeScores
+from rerank_plugins.models.shown import Piece
 from rerank_plugins.options import ModelOptions, RerankConfig, RuntimeOptions
 from rerank_plugins.reranker import Reranker
 

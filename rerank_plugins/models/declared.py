@@ -93,13 +93,7 @@ def read_declared(name: str, folder: Path, options: ModelOptions | None = None) 
         >>> read_declared("BAAI/bge-reranker-v2-m3", folder).max_positions
         8192
     """
-    if not (folder / "config.json").is_file():
-        read_chain(name, folder, read_saved(name, folder))  # It may name where the config.json is.
-        raise ModelNotFoundError(
-            f"'{folder}' has no config.json, so it is not a model's folder. Check model={name!r}; if a download was "
-            "interrupted, download it again."
-        )
-    config = read_fields(name, folder / "config.json")
+    config = _read_config(name, folder)
     architecture = read_architecture(config)
     check_architecture(config, architecture)
     check_quantization(config)
@@ -124,6 +118,16 @@ def read_declared(name: str, folder: Path, options: ModelOptions | None = None) 
         pair_encoding=_pair_encoding(own),
         languages=_languages(own),
     )
+
+
+def _read_config(name: str, folder: Path) -> Fields:
+    if not (folder / "config.json").is_file():
+        read_chain(name, folder, read_saved(name, folder))  # It may name where the config.json is.
+        raise ModelNotFoundError(
+            f"'{folder}' has no config.json, so it is not a model's folder. Check model={name!r}; if a download was "
+            "interrupted, download it again."
+        )
+    return read_fields(name, folder / "config.json")
 
 
 def _with_own(own: Fields, options: ModelOptions) -> ModelOptions:

@@ -28,7 +28,7 @@ def choose_head(
         architecture: The network.
         chain: The head that its modules make; None: they make none.
         saved: What else sentence-transformers saved.
-        options: The options `head` and `label`.
+        options: `head` and `label`.
 
     Raises:
         InvalidValueError: If an option contradicts what the folder declares, or has no meaning for the model.
@@ -45,15 +45,7 @@ def choose_head(
         )
     if architecture.is_language_model:
         return _of_language_model(folder, config, architecture, options)
-    if not config.texts("architectures"):
-        raise UnsupportedModelError(
-            f"The config.json of '{config.model}' names no architecture (architectures), so nothing says how the model "
-            "scores. Save the model again with transformers' save_pretrained, or download it again."
-        )
-    raise UnsupportedModelError(
-        f"'{config.model}' declares {architecture.name}, which has no classification head, and has no modules.json "
-        f"that makes a score: is it an embedding model? {ELSEWHERE}."
-    )
+    raise UnsupportedModelError(_no_head(config, architecture))
 
 
 def scale_of(head: Head) -> ScoreScale:
@@ -66,6 +58,18 @@ def scale_of(head: Head) -> ScoreScale:
     if not isinstance(head, TokenHead):
         return ScoreScale.LOGIT
     return ScoreScale.TOKEN_LOGIT if head.false_token_id is None else ScoreScale.LOG_ODDS
+
+
+def _no_head(config: Fields, architecture: Architecture) -> str:
+    if not config.texts("architectures"):
+        return (
+            f"The config.json of '{config.model}' names no architecture (architectures), so nothing says how the model "
+            "scores. Save the model again with transformers' save_pretrained, or download it again."
+        )
+    return (
+        f"'{config.model}' declares {architecture.name}, which has no classification head, and has no modules.json "
+        f"that makes a score: is it an embedding model? {ELSEWHERE}."
+    )
 
 
 def _of_modules(

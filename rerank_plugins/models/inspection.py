@@ -1,39 +1,22 @@
 """What a model is, and whether it would be loaded and how, from what its folder declares: no weights are loaded."""
 
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from rerank_plugins.backends import backend_name
-from rerank_plugins.backends.heads import ClassifierHead, Head, TokenHead
 from rerank_plugins.errors import ModelError, RerankError
 from rerank_plugins.json_files import read_fields, read_list
 from rerank_plugins.models.loaded import read_model_template
+from rerank_plugins.models.shown import Piece, describe_head, template_pieces
 from rerank_plugins.models.source import Source, find_source
 from rerank_plugins.models.spec import ModelSpec, head_weights, resolve
 from rerank_plugins.options import RerankConfig
 from rerank_plugins.text.prompt import Prompt
-from rerank_plugins.text.prompt.pieces import Slot
-from rerank_plugins.text.template import PairTemplate
-from rerank_plugins.text.tokenizer import TextTokenizer, load_tokenizer
+from rerank_plugins.text.tokenizer import load_tokenizer
 
 _FRONT_MATTER_LICENCE = re.compile(r"^license:\s*[\"']?([^\"'\n#]+)", re.MULTILINE)
-_SLOTS = re.compile(r"(\{(?:query|document|instruction)\})")
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of what a model reads.
-
-    Attributes:
-        kind: `text`, `control` for a control token, or `slot`.
-        text: The text, the token, or the name of the slot.
-    """
-
-    kind: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,68 +173,9 @@ def _reading(spec: ModelSpec) -> Reading:
         max_length=declared.max_length,
         max_positions=declared.max_positions,
         prompt_tokens=template.tokens if isinstance(template, Prompt) else template.special,
-        template=tuple(_pieces(template, tokenizer)),
+        template=tuple(template_pieces(template, tokenizer)),
         instruction=None if prompt is None else prompt.instruction,
         takes_instruction=prompt is not None and prompt.instructed is not None,
         query_prompt=declared.query_prompt,
         languages=declared.languages,
     )
-
-
-def describe_head(head: Head, tokenizer: TextTokenizer) -> str:
-    """Say in words how a head makes a score.
-
-    Examples:
-        >>> describe_head(TokenHead(9693, 2152), tokenizer)
-        "logit of 'yes' (9693) minus logit of 'no' (2152)"
-    """
-    if isinstance(head, ClassifierHead):
-        return "the classification head" + ("" if head.label is None else f", label {head.label}")
-    if isinstance(head, TokenHead):
-        ids = [each for each in (head.true_token_id, head.false_token_id) if each is not None]
-        return " minus ".join(f"logit of {tokenizer.tokenizer.id_to_token(each)!r} ({each})" for each in ids)
-    return " -> ".join(type(module).__name__ for module in head.modules)
-
-
-def _pieces(template: PairTemplate | Prompt, tokenizer: TextTokenizer) -> Iterator[Piece]:
-    if isinstance(template, Prompt):
-        yield from _prompt_pieces(template, tokenizer)
-        return
-    parts = ((template.prefix, "query"), (template.middle, "document"), (template.suffix, None))
-    for special, slot in parts:
-        for token in special.ids:
-            yield Piece("control", tokenizer.tokenizer.id_to_token(token) or str(token))
-        if slot is not None:
-            yield Piece("slot", slot)
-
-
-def _prompt_pieces(prompt: Prompt, tokenizer: TextTokenizer) -> Iterator[Piece]:
-    added = {place: token.content for place, token in tokenizer.tokenizer.get_added_tokens_decoder().items()}
-    contents = sorted(filter(str.strip, added.values()), key=len, reverse=True)
-    control = re.compile(f"({'|'.join(map(re.escape, contents)) or '(?!)'})")
-    before, behind = _around(prompt, tokenizer)
-    yield from (Piece("control", added[each]) for each in before)
-    for place, part in enumerate(_SLOTS.split(prompt.text)):
-        if place % 2:
-            yield Piece("slot", part[1:-1])
-            continue
-        for turn, text in enumerate(control.split(part)):
-            if text:
-                yield Piece("control" if turn % 2 else "text", text)
-    yield from (Piece("control", added[each]) for each in behind)
-
-
-def _around(prompt: Prompt, tokenizer: TextTokenizer) -> tuple[list[int], list[int]]:
-    """Find the tokenizer's own special tokens around a prompt that a user gives as a text, which does not hold them."""
-    single = tokenizer.tokenizer.post_process(tokenizer.tokenizer.encode("a", add_special_tokens=False))
-    special = single.special_tokens_mask
-    if 0 not in special:
-        return [], []
-    text = special.index(0)
-    before, behind = single.ids[:text], single.ids[len(special) - special[::-1].index(0) :]
-    texts = {slot: slot.value for slot in Slot}
-    ids = list(prompt.outline("a" if prompt.plain is None else None).encode(texts))
-    shown = tokenizer.tokenizer.encode(prompt.text, add_special_tokens=False).ids
-    has_before = before and ids[: len(before)] == before and shown[: len(before)] != before
-    has_behind = behind and ids[-len(behind) :] == behind and shown[-len(behind) :] != behind
-    return before if has_before else [], behind if has_behind else []

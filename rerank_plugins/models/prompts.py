@@ -49,15 +49,8 @@ def read_prompt_of(
     """
     templates = read_templates(name, folder)
     source = _chosen(name, saved, templates)
-    has_modules = (folder / "modules.json").is_file()
-    if saved.instruction is not None and not (has_modules and saved.model_type == "CrossEncoder"):
-        lacks = "model_type is not CrossEncoder there" if has_modules else "there is no modules.json"
-        raise UnsupportedModelError(
-            f"'{name}' declares a default prompt in its config_sentence_transformers.json, and {lacks}, without which "
-            "sentence-transformers does not apply it. Take both files from the original model, or set "
-            "default_prompt_name to null."
-        )
-    reads_messages = (saved.reads_messages or False) if has_modules else bool(templates)
+    _check_applied(name, folder, saved)
+    reads_messages = (saved.reads_messages or False) if saved.applied else bool(templates)
     if source is not None and reads_messages and has_roles(source):
         if given is not None:
             raise InvalidValueError(
@@ -74,6 +67,18 @@ def read_prompt_of(
             f"template to render them. {_GIVE}."
         )
     raise UnsupportedModelError(_missing(name, architecture, templates, reads_messages=reads_messages))
+
+
+def _check_applied(name: str, folder: Path, saved: Saved) -> None:
+    """Refuse a default prompt that sentence-transformers would not apply."""
+    if saved.instruction is not None and not saved.applied:
+        has_modules = (folder / "modules.json").is_file()
+        lacks = "model_type is not CrossEncoder there" if has_modules else "there is no modules.json"
+        raise UnsupportedModelError(
+            f"'{name}' declares a default prompt in its config_sentence_transformers.json, and {lacks}, without which "
+            "sentence-transformers does not apply it. Take both files from the original model, or set "
+            "default_prompt_name to null."
+        )
 
 
 def has_roles(source: str) -> bool:

@@ -34,6 +34,7 @@ class Saved:
     """How a saved `CrossEncoder` reads pairs.
 
     Attributes:
+        applied: Whether sentence-transformers loads it as it was saved: it has a `modules.json`, as a `CrossEncoder`.
         model_type: `CrossEncoder`, or what else it was saved as; None where nothing is declared.
         activation: The dotted name of the activation; None where nothing is declared.
         instruction: The text of the default prompt; None: there is none.
@@ -46,6 +47,7 @@ class Saved:
         max_length: The longest sequence; None where nothing is declared.
     """
 
+    applied: bool = False
     model_type: str | None = None
     activation: str | None = None
     instruction: str | None = None
@@ -69,13 +71,18 @@ def read_saved(name: str, folder: Path) -> Saved:
         UnsupportedModelError: If they declare something that would change a score and is not supported.
     """
     model = read_fields(name, folder / _MODEL_FILE)
-    transformer = _transformer(name, folder)
+    has_modules = (folder / "modules.json").is_file()
+    applied = has_modules and model.text("model_type") == "CrossEncoder"
+    transformer = read_fields(name, folder / _TRANSFORMER_FILE)
+    if not applied:
+        transformer = _ignored(transformer, has_modules=has_modules)
     _check_arguments(transformer)
     task = transformer.text("transformer_task")
     modality = _modality(transformer, task)
     processing = _processing(transformer)
     template = processing.fields("chat_template")
     return Saved(
+        applied=applied,
         model_type=model.text("model_type"),
         activation=model.text("activation_fn"),
         instruction=_instruction(model),
@@ -89,17 +96,16 @@ def read_saved(name: str, folder: Path) -> Saved:
     )
 
 
-def _transformer(name: str, folder: Path) -> Fields:
-    """Read the Transformer's own file, which sentence-transformers reads beside a `modules.json` alone."""
-    transformer = read_fields(name, folder / _TRANSFORMER_FILE)
-    if (folder / "modules.json").is_file():
-        return transformer
-    if unread := [key for key in ("modality_config", "processing_kwargs") if key in transformer]:
+def _ignored(transformer: Fields, *, has_modules: bool) -> Fields:
+    """Leave out the Transformer's own file where sentence-transformers does not read it either."""
+    unread = [key for key in ("modality_config", "processing_kwargs") if key in transformer]
+    if unread and not has_modules:
         raise UnsupportedModelError(
-            f"'{name}' says in its {_TRANSFORMER_FILE} how pairs are read ({unread[0]}), and has no modules.json, "
-            "without which sentence-transformers does not read that file. Add the modules.json of the original model."
+            f"'{transformer.model}' says in its {transformer.file} how pairs are read ({unread[0]}), and has no "
+            "modules.json, without which sentence-transformers does not read that file. Add the modules.json of the "
+            "original model."
         )
-    return Fields(name, _TRANSFORMER_FILE, {})
+    return Fields(transformer.model, transformer.file, {})
 
 
 def _instruction(model: Fields) -> str | None:

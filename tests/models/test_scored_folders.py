@@ -104,6 +104,10 @@ SCORED: dict[str, tuple[str, Edit]] = {
     "an encoder with a template of both roles": ("encoder", several(template(TEMPLATE), transformer(**MESSAGES))),
     "an encoder in shards": ("encoder", sharded),
     "an encoder with a template that is not applied": ("encoder", template(CHATML)),
+    "an encoder that was not saved as a CrossEncoder": (
+        "encoder",
+        several(fields("config_sentence_transformers.json", model_type=None), transformer(do_lower_case=True)),
+    ),
     "a classifier by transformers": ("classifier", unchanged),
     "a classifier by sentence-transformers": ("saved classifier", unchanged),
     "a classifier without pad_token_id": ("classifier", fields("config.json", pad_token_id=None)),
@@ -192,6 +196,10 @@ REFUSED: dict[str, tuple[str, Edit]] = {
     "a classifier with a chat's template": ("classifier", template(CHATML)),
     "a classifier without a template": ("classifier", template(None)),
     "a classifier whose pairs are text": ("saved classifier", transformer(**TEXT_ONLY)),
+    "an encoder, not a CrossEncoder, with a chat's template": (
+        "encoder",
+        several(fields("config_sentence_transformers.json", model_type=None), template(CHATML)),
+    ),
     "a classifier without its modules.json": ("saved classifier", lambda folder: (folder / "modules.json").unlink()),
     "a language model alone": ("language model", unchanged),
     "a LogitScore of a SentenceTransformer": (
