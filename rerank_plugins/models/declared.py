@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rerank_plugins.backends.heads import Head, ModulesHead, TokenHead
 from rerank_plugins.errors import InvalidValueError, ModelNotFoundError, UnsupportedModelError
@@ -132,7 +133,7 @@ def _read_config(name: str, folder: Path) -> Fields:
 
 def _with_own(own: Fields, options: ModelOptions) -> ModelOptions:
     """Add what the folder itself says in place of these options, as an exported one does."""
-    said = {"prompt": own.text("prompt"), "head": own.text("head"), "label": own.integer("label")}
+    said: dict[str, Any] = {"prompt": own.text("prompt"), "head": own.text("head"), "label": own.integer("label")}
     for name, value in said.items():
         if value is not None and getattr(options, name) not in (None, value):
             raise InvalidValueError(
