@@ -17,8 +17,9 @@ with extra("redis", provides="redis"):
 
 logger = logging.getLogger(__name__)
 
-# A score as bytes: raw score; flags for the two truncations and the presence of a span; the span.
-_FORMAT = struct.Struct("<fB2I")
+# A score as bytes: raw score, in double precision as scorers give it; flags for the two truncations and the presence
+# of a span; the span.
+_FORMAT = struct.Struct("<dB2I")
 
 
 class RedisCache:

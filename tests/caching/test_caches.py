@@ -83,6 +83,12 @@ def test_gives_back_what_was_kept_and_none_for_the_rest(cache: ScoreCache) -> No
     cache.set_many({})
 
 
+@pytest.mark.parametrize("raw", [0.1, -1e300, 5e-324])
+def test_a_score_keeps_its_precision(cache: ScoreCache, raw: float) -> None:
+    cache.set_many({b"a" * 32: DocumentScore(raw)})
+    assert cache.get_many([b"a" * 32]) == [DocumentScore(raw)]
+
+
 def test_a_later_score_takes_the_place_of_an_earlier_one(cache: ScoreCache) -> None:
     cache.set_many(SCORES)
     other = DocumentScore(0.0, query_truncated=False, document_truncated=False, span=None)
