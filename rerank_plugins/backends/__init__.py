@@ -23,12 +23,8 @@ def backend_name(backend: type[Backend]) -> str:
     return next((name for name, known in BACKENDS.items() if known == place), backend.__qualname__)
 
 
-def choose_backend(files: Collection[str], config: RerankConfig) -> type[Backend] | None:
-    """Choose the backend that the user asked for, else the one that claims the model most; None if none does.
-
-    Args:
-        files: The names of the model's files.
-        config: What the user asked for.
+def requested_backend(config: RerankConfig) -> type[Backend] | None:
+    """Return the backend that the user asked for; None for `auto`.
 
     Raises:
         InvalidValueError: If there is no backend of that name.
@@ -36,8 +32,16 @@ def choose_backend(files: Collection[str], config: RerankConfig) -> type[Backend
     """
     if not isinstance(config.backend, str):
         return _checked(config.backend)
-    if config.backend != "auto":
-        return _named(config.backend)
+    return None if config.backend == "auto" else _named(config.backend)
+
+
+def choose_backend(files: Collection[str], config: RerankConfig) -> type[Backend] | None:
+    """Choose the backend that claims a model most; None if none does.
+
+    Args:
+        files: The names of the model's files.
+        config: What the user asked for.
+    """
     claims = [(backend.claim(files, config), backend) for backend in map(_named, BACKENDS)]
     strongest, backend = max(claims, key=lambda claim: claim[0])
     return backend if strongest else None

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from rerank_plugins.backends import choose_backend
+from rerank_plugins.backends import choose_backend, requested_backend
 from rerank_plugins.backends.base import Backend, ModelFolder, Placement
 from rerank_plugins.backends.heads import Head, ModulesHead, Pooling
 from rerank_plugins.errors import ModelNotFoundError
@@ -71,9 +71,9 @@ def resolve(config: RerankConfig, *, download: bool = True) -> ModelSpec:
         ModelNotFoundError: If the model, or a file of it, is missing or cannot be reached.
         UnsupportedModelError: If it declares something other than one relevance score.
     """
-    choose_backend((), config)  # A wrong name is an error before the Hub is asked.
+    requested = requested_backend(config)  # A wrong name is an error before the Hub is asked.
     source = find_source(config)
-    backend = choose_backend(source.files, config)
+    backend = requested or choose_backend(source.files, config)
     if backend is None:
         raise _nothing_to_load(source)
     weights = _choose_weights(backend, source, config)

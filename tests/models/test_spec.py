@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rerank_plugins import InvalidTypeError, InvalidValueError, ModelNotFoundError, RerankConfig, Reranker
-from rerank_plugins.backends import backend_name, choose_backend
+from rerank_plugins.backends import backend_name, choose_backend, requested_backend
 from rerank_plugins.backends.base import Placement
 from rerank_plugins.backends.onnx import OnnxBackend
 from rerank_plugins.backends.torch import TorchBackend
@@ -64,7 +64,8 @@ CHOICES: list[tuple[list[str], dict[str, Any], str | None, str | None]] = [
 
 
 def chosen(files: list[str], options: dict[str, Any]) -> str | None:
-    backend = choose_backend(files, RerankConfig(**options))
+    config = RerankConfig(**options)
+    backend = requested_backend(config) or choose_backend(files, config)
     return None if backend is None else backend_name(backend)
 
 
@@ -81,8 +82,7 @@ class TestBackend:
         assert chosen(files, options) == expected
 
     def test_a_class_of_ones_own(self) -> None:
-        config = RerankConfig(backend=CountBackend)
-        assert choose_backend([], config) is CountBackend
+        assert requested_backend(RerankConfig(backend=CountBackend)) is CountBackend
         assert backend_name(CountBackend) == "CountBackend"
         assert [backend_name(each) for each in (OnnxBackend, TorchBackend)] == ["onnx", "torch"]
 
