@@ -9,8 +9,9 @@ from rerank_plugins.caching import ScoreCache, open_cache
 from rerank_plugins.monitoring.base import Observers, notify
 from rerank_plugins.ranking.activations import choose_activation
 from rerank_plugins.ranking.checks import check_keep, check_loop
-from rerank_plugins.ranking.report import Call, Keep, check_scored, make_report, rank_scored
+from rerank_plugins.ranking.report import Call, Keep, make_report, rank_scored
 from rerank_plugins.results import RankResult, ReportedList
+from rerank_plugins.scorers.answers import check_scored
 from rerank_plugins.scorers.base import Scorer, check_takes_instruction
 from rerank_plugins.scorers.cached import CachedScorer
 from rerank_plugins.scores import QueryDocuments, Scored, ScoreScale

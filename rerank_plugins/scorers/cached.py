@@ -1,14 +1,16 @@
 """Keep the scores of any scorer from one call to the next."""
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rerank_plugins.caching.base import KeyMaker, ScoreCache
 from rerank_plugins.errors import InvalidValueError
+from rerank_plugins.scorers.answers import check_scored
 from rerank_plugins.scorers.base import Scorer
-from rerank_plugins.scores import DocumentScore, QueryDocuments, Scored, ScoreScale
+from rerank_plugins.scores import DocumentScore, QueryDocuments, Scored
 
 
 class CachedScorer:
@@ -17,6 +19,12 @@ class CachedScorer:
     Args:
         scorer: The other one.
         cache: Where scores are kept.
+
+    Attributes:
+        name: The other scorer's name.
+        scale: The other scorer's scale.
+        fingerprint: The other scorer's fingerprint.
+        takes_instruction: Whether the other scorer takes one.
 
     Raises:
         InvalidValueError: If the scorer has no fingerprint, so that nobody could tell when its scores change.
@@ -28,32 +36,17 @@ class CachedScorer:
                 f"The scores of '{scorer.name}' cannot be cached: it has no fingerprint that tells when they change. "
                 "Leave cache= out."
             )
+        self.name, self.scale, self.fingerprint = scorer.name, scorer.scale, scorer.fingerprint
+        self.takes_instruction = scorer.takes_instruction
         self._scorer, self._cache = scorer, cache
-        self._fingerprint = scorer.fingerprint
         self._keys = KeyMaker(scorer.fingerprint)
 
-    @property
-    def name(self) -> str:
-        """The other scorer's name."""
-        return self._scorer.name
-
-    @property
-    def scale(self) -> ScoreScale:
-        """The other scorer's scale."""
-        return self._scorer.scale
-
-    @property
-    def fingerprint(self) -> str:
-        """The other scorer's fingerprint."""
-        return self._fingerprint
-
-    @property
-    def takes_instruction(self) -> bool:
-        """Whether the other scorer takes one."""
-        return self._scorer.takes_instruction
-
     def score(self, lists: Sequence[QueryDocuments], *, deadline: float | None = None) -> list[Scored]:
-        """See `Scorer.score`."""
+        """See `Scorer.score`.
+
+        Raises:
+            ScoringError: If the other scorer's answer has no usable score for a document; nothing of it is kept.
+        """
         lookup = self._look_up(lists)
         scored = self._scorer.score(lookup.missing, deadline=deadline)
         return self._merge(lookup, scored)
@@ -75,7 +68,7 @@ class CachedScorer:
         ]
         unique = list(dict.fromkeys(key for own in keys for key in own))
         found = dict(zip(unique, self._cache.get_many(unique), strict=True))
-        known = {key: score for key, score in found.items() if score is not None}
+        known = {key: score for key, score in found.items() if score is not None and math.isfinite(score.raw)}
         missing = [
             replace(each, documents=[text for text, key in zip(each.documents, own, strict=True) if key not in known])
             for each, own in zip(lists, keys, strict=True)
@@ -83,7 +76,8 @@ class CachedScorer:
         return _Lookup(keys, known, missing, time.perf_counter() - start)
 
     def _merge(self, lookup: "_Lookup", scored: list[Scored]) -> list[Scored]:
-        """Keep the new scores, and put them where they were missing."""
+        """Check and keep the new scores, and put them where they were missing."""
+        check_scored(self.name, scored, lookup.missing)
         new: dict[bytes, DocumentScore] = {}
         for own, each in zip(lookup.keys, scored, strict=True):
             missing = (key for key in own if key not in lookup.known)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from rerank_plugins.errors import OutOfMemoryError, RerankError
 from rerank_plugins.forks import ForkSafeLock
 from rerank_plugins.scorers.base import Scorer, check_takes_instruction
-from rerank_plugins.scores import QueryDocuments, Scored, ScoreScale
+from rerank_plugins.scores import QueryDocuments, Scored
 
 
 class FallbackScorer:
@@ -17,7 +17,15 @@ class FallbackScorer:
         scorer: The first one.
         make_fallback: Makes the second one, when it is first needed.
         on: The errors after which the second one is asked; others go to the caller.
+
+    Attributes:
+        name: The first scorer's name.
+        scale: The first scorer's scale.
+        fingerprint: None: the two may score differently.
+        takes_instruction: Whether the first scorer takes one; the second one is asked with it only if it takes one too.
     """
+
+    fingerprint = None
 
     def __init__(
         self,
@@ -26,29 +34,10 @@ class FallbackScorer:
         *,
         on: tuple[type[RerankError], ...] = (OutOfMemoryError,),
     ) -> None:
+        self.name, self.scale, self.takes_instruction = scorer.name, scorer.scale, scorer.takes_instruction
         self._scorer, self._make_fallback, self._on = scorer, make_fallback, on
         self._fallback: Scorer | None = None
         self._making = ForkSafeLock()
-
-    @property
-    def name(self) -> str:
-        """The first scorer's name."""
-        return self._scorer.name
-
-    @property
-    def scale(self) -> ScoreScale:
-        """The first scorer's scale."""
-        return self._scorer.scale
-
-    @property
-    def fingerprint(self) -> None:
-        """None: the two may score differently."""
-        return
-
-    @property
-    def takes_instruction(self) -> bool:
-        """Whether the first scorer takes one; the second is not asked with one that it has no place for."""
-        return self._scorer.takes_instruction
 
     def score(self, lists: Sequence[QueryDocuments], *, deadline: float | None = None) -> list[Scored]:
         """See `Scorer.score`."""

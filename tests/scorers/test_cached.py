@@ -1,6 +1,7 @@
 """`CachedScorer` over a fake scorer: only what is missing is asked for, and an answer from the cache is the same."""
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,19 @@ class Forgetful:
 
     def get_many(self, keys: Sequence[bytes]) -> list[DocumentScore | None]:
         return [None] * len(keys)
+
+    def set_many(self, scores: Mapping[bytes, DocumentScore]) -> None:
+        pass
+
+
+class Damaged:
+    """A cache that answers every key with the same score."""
+
+    def __init__(self, raw: float) -> None:
+        self._raw = raw
+
+    def get_many(self, keys: Sequence[bytes]) -> list[DocumentScore | None]:
+        return [DocumentScore(self._raw) for _ in keys]
 
     def set_many(self, scores: Mapping[bytes, DocumentScore]) -> None:
         pass
@@ -155,6 +169,30 @@ def test_a_failure_is_not_kept(ask: Ask) -> None:
     for _ in range(2):
         with pytest.raises(ScoringError, match="no answer"):
             ask(CachedScorer(FakeScorer(error=ScoringError("no answer")), cache), [QueryDocuments("q", WORDS)])
+    assert cache.kept == 0
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_an_answer_that_is_not_finite_is_refused_and_not_stored(ask: Ask, value: float) -> None:
+    cache, lists = Meter(), [QueryDocuments("q", ["a", "aa"])]
+    for _ in range(2):
+        with pytest.raises(ScoringError, match=f"'fake' answered {value} for 1 of 2 documents"):
+            ask(CachedScorer(FakeScorer({"a": 1.0, "aa": value}), cache), lists)
+    assert cache.kept == 0
+    (scored,) = ask(CachedScorer(FakeScorer(), cache), lists)
+    assert (raw(scored), counts(scored)) == ([1.0, 2.0], (2, 0))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_cached_score_that_is_not_finite_is_a_miss(ask: Ask, value: float) -> None:
+    (scored,) = ask(CachedScorer(FakeScorer(), Damaged(value)), [QueryDocuments("q", WORDS)])
+    assert (raw(scored), counts(scored)) == ([3.0, 1.0, 2.0], (3, 0))
+
+
+def test_an_answer_with_a_score_missing_is_refused_and_not_stored(ask: Ask) -> None:
+    cache = Meter()
+    with pytest.raises(ScoringError, match="'fake' gave 1 scores for 3 documents"):
+        ask(CachedScorer(FakeScorer(scores=[DocumentScore(1.0)]), cache), [QueryDocuments("q", WORDS)])
     assert cache.kept == 0
 
 
