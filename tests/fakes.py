@@ -1,4 +1,4 @@
-"""Backends and scorers that tests pass in: they wait, fail, count, or score by a rule that one can read."""
+"""Fake backends and scorers: they wait, fail, count, or score by a simple rule."""
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,7 +16,7 @@ from tests.waiting import SECONDS
 
 
 class Controls:
-    """What a test does to a backend's passes, and what it sees of them.
+    """Controls and observes the forward passes of a backend.
 
     Attributes:
         loads: How often a model was loaded.
@@ -40,22 +40,22 @@ class Controls:
         self.instead: Callable[[Callable[[], RawScores]], RawScores] | None = None
 
     def hold(self) -> None:
-        """Let no further pass through, and forget those that were counted."""
+        """Block all further passes, and reset the counts."""
         self.gate.clear()
         while self.entered.acquire(blocking=False):
             pass
 
     def wait_for_a_close(self) -> None:
-        """Wait until a model was freed: its last thread does that, after its last pass."""
+        """Wait until a model is freed: its last thread does that, after its last pass."""
         assert self.closed.acquire(timeout=SECONDS)
 
     def wait_for_a_pass(self) -> None:
-        """Wait until a pass stands at the gate."""
+        """Wait until a pass waits at the gate."""
         assert self.entered.acquire(timeout=SECONDS)
 
 
 def controlled(base: type = OnnxBackend) -> tuple[type, Controls]:
-    """Make a backend class of a test's own, and what controls it; a new class, so that no model is shared."""
+    """Create a backend class and its controller; a new class for each test, so that no model is shared."""
     controls = Controls()
 
     class Controlled(base):  # type: ignore[misc,valid-type]

@@ -1,4 +1,4 @@
-"""What both adapters owe their users alike: fields, failures, copies, and the core's own order and scores."""
+"""What both adapters have in common: fields, failures, copies, and the core's order and scores."""
 
 import copy
 import json
@@ -99,7 +99,7 @@ def framework(request: pytest.FixtureRequest) -> LangChain:
 
 @pytest.fixture
 def bert_onnx(open_reranker: Callable[..., Reranker]) -> Iterator[Reranker]:
-    """A tiny model that reads few tokens, for tests with a lot of text."""
+    """A tiny model with a short max_length, for tests with long texts."""
     with open_reranker("bert-onnx", max_length=16) as opened:
         yield opened
 
@@ -197,7 +197,7 @@ def test_fields_have_a_json_schema(framework: LangChain) -> None:
 
 
 def test_fields_that_made_the_core_cannot_change_under_it(framework: LangChain, bert: Reranker) -> None:
-    """Not even in a copy, and not even where failures are handed through."""
+    """Not even in a copy, and not even with on_error="passthrough"."""
     changed = framework.adapter(reranker=bert, on_error="passthrough").model_copy(update={"max_length": 32})
     with pytest.raises(ValueError, match="fields were changed after it was loaded"):
         framework.rerank(changed, framework.inputs(DOCUMENTS))
@@ -372,7 +372,7 @@ class Wrapped:
 
 
 class TestFailure:
-    """A failing reranker raises, or hands the retriever's order through and says so."""
+    """A failing reranker raises, or keeps the retriever's order and flags it."""
 
     def test_raise(self, framework: LangChain, broken: Reranker) -> None:
         with pytest.raises(ScoringError, match="which cannot be sorted"):

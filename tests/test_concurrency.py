@@ -1,4 +1,4 @@
-"""Threads, event loops and forked processes share a Reranker, and each gets the scores that it would get alone."""
+"""Threads, event loops and forked processes share a Reranker, and each gets the same scores as alone."""
 
 import asyncio
 import multiprocessing

@@ -1,4 +1,4 @@
-"""The files in deploy/ are what their programs read, and say what the service says."""
+"""The files in deploy/ are valid and agree with the service."""
 
 import json
 import shutil

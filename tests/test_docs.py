@@ -1,4 +1,4 @@
-"""The site of docs/ is made without a warning, needs nothing from elsewhere, and says what the code says."""
+"""The site builds from docs/ without warnings, loads nothing from other hosts, and agrees with the code."""
 
 import ast
 import re
@@ -57,7 +57,7 @@ def code_in(cell: str) -> list[str]:
 
 
 class Sources(HTMLParser):
-    """What a browser fetches by itself to show a page."""
+    """What a browser fetches automatically to show a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -193,7 +193,7 @@ def test_messages_are_those_of_the_library() -> None:
 
 
 def messages(folder: Path) -> set[str]:
-    """A pattern for every string of the package, with what is put into it left open."""
+    """A pattern for every string in the package; replacement fields match anything."""
     return {
         pattern
         for file in folder.rglob("*.py")

@@ -1,4 +1,4 @@
-"""What README and docs say runs, prints what they show, and points at what is there."""
+"""The code in README and docs runs and prints what they show, and their links work."""
 
 import contextlib
 import io
@@ -22,14 +22,14 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is no
 
 
 def curls(document: Path) -> list[tuple[str, str]]:
-    """Its calls of the service whose answer is shown."""
+    """Its calls to the service whose output is shown."""
     found = followed(document, "bash", "json")
     return [(asked, shown) for asked, shown in found if asked.startswith("curl ") and shown is not None]
 
 
 @pytest.fixture(scope="session")
 def service_url() -> Iterator[str]:
-    """Where `rerank-plugins serve` listens."""
+    """The address on which `rerank-plugins serve` listens."""
     with command() as (_, url):
         yield url
 

@@ -1,4 +1,4 @@
-"""The embedded model: it loads without anything else, and gets the introduction's questions right."""
+"""The embedded model loads without extras and ranks the introduction's examples correctly."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The examples do what their docstrings say, report in one line what is missing, and stay short."""
+"""The examples do what their docstrings say, name a missing extra in one line, and stay short."""
 
 import json
 import os

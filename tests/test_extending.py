@@ -1,4 +1,4 @@
-"""The classes of docs/extending.md do what their protocols ask for: they pass the contracts that the page shows."""
+"""The classes in docs/extending.md pass the contracts that the page shows."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""A forked child works, whichever lock another thread of the parent held; a signal handler may interrupt its holder."""
+"""A forked child works whichever lock a parent's thread held; a signal handler may interrupt a lock's holder."""
 
 import logging
 import multiprocessing
@@ -67,7 +67,7 @@ def within(block: AbstractContextManager[None]) -> Callable[[Callable[[], None]]
 
 
 class During(Mapping[bytes, DocumentScore]):
-    """Scores that do something while a cache takes them."""
+    """Scores that run code while a cache stores them."""
 
     def __init__(self, scores: dict[bytes, DocumentScore], act: Callable[[], object]) -> None:
         self._scores, self._act = scores, act
@@ -131,7 +131,7 @@ def test_observers_come_and_go_in_a_child() -> None:
             self.compare: Callable[[], None] = lambda: None
 
         def __call__(self, report: RerankReport) -> None:
-            """Take a report in."""
+            """Receive a report."""
 
         def __eq__(self, other: object) -> bool:
             self.compare()
@@ -142,7 +142,7 @@ def test_observers_come_and_go_in_a_child() -> None:
     slow = Slow()
 
     def ignore(report: RerankReport) -> None:
-        """Take a report in."""
+        """Receive a report."""
 
     def leave(wait: Callable[[], None]) -> None:
         with observe(ignore):
@@ -185,7 +185,7 @@ def test_a_cache_that_another_thread_was_changing_is_empty_in_a_child() -> None:
 
 
 def test_a_cache_that_is_interrupted_by_its_own_thread_is_left_alone() -> None:
-    """As when a signal handler ranks: the handler's scores are computed again, and nothing waits for itself."""
+    """As when a signal handler ranks: its scores are computed again, and there is no deadlock."""
     cache = MemoryCache(max_bytes=2 * BYTES_A_SCORE)
     found: list[list[DocumentScore | None]] = []
 

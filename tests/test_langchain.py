@@ -1,4 +1,4 @@
-"""LangChain's own objects around the compressor: retrievers, pipelines, chains, traces."""
+"""The compressor in LangChain's own retrievers, pipelines, chains and traces."""
 
 import asyncio
 from typing import Any
@@ -342,7 +342,7 @@ class TestDocuments:
 
 
 class Recorder(BaseCallbackHandler):
-    """Writes down the runs of chains and retrievers."""
+    """Records the runs of chains and retrievers."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, str]] = []
@@ -421,7 +421,7 @@ def test_the_list_carries_its_report(bert: Reranker) -> None:
 
 
 class KRetriever(BaseRetriever):
-    """A thin retriever whose `k` is how many documents come out."""
+    """A thin retriever that returns `k` documents."""
 
     retriever: ContextualCompressionRetriever
     k: int = 5

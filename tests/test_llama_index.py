@@ -1,4 +1,4 @@
-"""LlamaIndex's own objects around the postprocessor: query and chat engines, both event systems, metadata."""
+"""The postprocessor in LlamaIndex's query and chat engines, with both event systems and metadata."""
 
 import asyncio
 import threading
@@ -71,7 +71,7 @@ async def test_chat_engine(index: VectorStoreIndex, bert: Reranker) -> None:
 
 
 class Thanked(MockLLM):
-    """Condenses "thanks" to nothing, since it asks nothing."""
+    """Condenses "thanks" to an empty query, since it is not a question."""
 
     def complete(self, prompt: str, formatted: bool = False, **_: Any) -> CompletionResponse:
         return CompletionResponse(text="" if "standalone question" in prompt else "You are welcome.")
@@ -111,7 +111,7 @@ def test_a_model_that_takes_no_instruction_says_so(bert: Reranker) -> None:
 
 
 class Observed(TextNode):
-    """Knows which threads read its text."""
+    """Records which threads read its text."""
 
     def get_content(self, metadata_mode: MetadataMode = MetadataMode.NONE) -> str:
         self.metadata["threads"].append(threading.get_ident())
@@ -199,7 +199,7 @@ class TestMetadata:
 
 
 class TestLongMetadata:
-    """Metadata such as that of extractors, which would fill max_length, leaves room for the content."""
+    """Long metadata, such as that of extractors, leaves room for the content within max_length."""
 
     QUESTIONS = "\n".join(f"{place}. what does the book say of it on page {place}" for place in range(1, 30))
 
@@ -256,7 +256,7 @@ def test_metadata_of_your_own_named_retrieval_score_is_kept_and_ranked(
 
 
 class Collector(BaseEventHandler):
-    """Keeps the instrumentation events of reranking."""
+    """Records the instrumentation events of reranking."""
 
     events: list[BaseEvent]
 

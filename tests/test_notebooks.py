@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, say nothing on stderr, and keep their outputs in the file."""
+"""The notebooks run from top to bottom, print nothing on stderr, and are saved with their outputs."""
 
 import json
 import re

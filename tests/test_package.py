@@ -1,4 +1,4 @@
-"""The package as its users first meet it: light to import, complete, and clear about what is missing."""
+"""The package is light to import, complete, and names missing extras."""
 
 import inspect
 import subprocess

@@ -1,4 +1,4 @@
-"""The same scores as the libraries that people know, on the same weights, for pairs that fit."""
+"""The same scores as other libraries with the same weights, for pairs that are not truncated."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The contract of `Reranker`, over every architecture and both backends."""
+"""The contract of `Reranker`, for every architecture and both backends."""
 
 import asyncio
 import copy
@@ -177,7 +177,7 @@ class TestScores:
 
 
 class TestTruncation:
-    """Documents are truncated, queries kept, and the caller hears of it."""
+    """Documents are truncated, queries are kept, and the report says so."""
 
     def test_a_long_document_is_truncated_and_flagged(self, reranker: Reranker) -> None:
         results = reranker.rank(QUERY, ["hamlet " * 2000, DOCUMENTS[1]])
@@ -358,7 +358,7 @@ class TestLifetime:
 
 
 class Mine(Reranker):
-    """As Spark and Ray send one to their workers."""
+    """Spark and Ray send a Reranker to their workers this way."""
 
     table: dict[str, int]
     timeouts: int

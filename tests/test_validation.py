@@ -21,7 +21,7 @@ from rerank_plugins.validation import (
 
 
 class TestDocuments:
-    """Collections of strings pass; what looks like one gets the remedy."""
+    """Collections of strings are accepted; for objects that look like one, the error names the remedy."""
 
     @pytest.mark.parametrize(
         "documents", [["a", "b"], ("a", "b"), pd.Series(["a", "b"]), np.array(["a", "b"]), np.array(["a", "b"], object)]

@@ -1,4 +1,4 @@
-"""The wheel, in an empty environment, with the base install alone."""
+"""The wheel in an empty environment, without extras."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment that holds the wheel and what it depends on, at the checks' versions."""
+    """The Python of an environment with the wheel and its dependencies, at the versions of constraints.txt."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=True)
     interpreter = folder / "bin" / "python"

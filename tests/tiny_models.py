@@ -1,4 +1,4 @@
-"""Make real, tiny, seeded cross-encoders and save them the way published ones are saved."""
+"""Create real, tiny, seeded cross-encoders and save them in the format of published ones."""
 
 import warnings
 from collections.abc import Callable
@@ -75,7 +75,7 @@ def save_deberta(folder: Path) -> Path:
 
 
 def save_modernbert(folder: Path) -> Path:
-    """A two-layer ModernBERT, whose forward pass knows no token types."""
+    """A two-layer ModernBERT, whose forward pass has no token types."""
     tokenizer = word_piece()
     torch.manual_seed(3)
     config = ModernBertConfig(
@@ -100,7 +100,7 @@ SAVERS: dict[str, Callable[[Path], Path]] = {
 
 
 def word_piece() -> Tokenizer:
-    """An English vocabulary that knows no Chinese; like published files it brings truncation and padding along."""
+    """An English vocabulary without Chinese; like published files it includes truncation and padding settings."""
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     vocabulary = [*specials, *WORDS, *LETTERS, *(f"##{letter}" for letter in [*LETTERS, "a"])]
     tokenizer = Tokenizer(models.WordPiece({word: index for index, word in enumerate(vocabulary)}, unk_token="[UNK]"))

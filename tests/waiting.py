@@ -1,4 +1,4 @@
-"""Wait for a state of another thread or process that nobody announces."""
+"""Wait for a state of another thread or process by polling."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A backend is a module and a line in the table: it claims its folders, and its file formats are its own business."""
+"""A backend is a module and one entry in the table: it claims its own folders and defines its own file formats."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.texts import DOCUMENTS, QUERY
 
 @pytest.fixture
 def folder(model_folder: Callable[[str], Path], tmp_path: Path) -> Path:
-    """A folder that only the counting backend knows; beside it lie weights that nobody may read."""
+    """A folder that only the counting backend can load, with other weights that must not be read."""
     for name in ("config.json", "tokenizer.json"):
         (tmp_path / name).write_bytes((model_folder("bert") / name).read_bytes())
     (tmp_path / "weights.count").write_text("tokens")

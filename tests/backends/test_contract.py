@@ -1,4 +1,4 @@
-"""The contract of a backend, over those of the package; tests/test_extending.py has one written from the docs."""
+"""The backend contract, run on the package's backends; tests/test_extending.py runs it on one from the docs."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pairs are laid out as the arrays that a model asks for."""
+"""Pairs are laid out as the input arrays of a model."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The contract of a score cache, over memory and a real Redis; and what happens when Redis goes away."""
+"""The contract of a score cache, for memory and a real Redis, and what happens when Redis is down."""
 
 import pickle
 import shutil
@@ -29,7 +29,7 @@ SCORES = {
 
 
 class Server:
-    """A Redis of our own on a free port."""
+    """A private Redis server on a free port."""
 
     def __init__(self, folder: Path) -> None:
         program = shutil.which("redis-server")

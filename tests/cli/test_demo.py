@@ -1,4 +1,4 @@
-"""`rerank-plugins demo`: the real passages, the real index, the real answers."""
+"""`rerank-plugins demo` with the real passages and the real index."""
 
 import json
 from pathlib import Path

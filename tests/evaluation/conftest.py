@@ -1,4 +1,4 @@
-"""A small judged collection, written the way a user would."""
+"""A small judged collection, in the files that a user would write."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""BEIR folders, in every form they come in, and what is wrong with the others."""
+"""BEIR folders in every supported form, and the errors for all others."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Lists from three first stages, reranked and measured."""
+"""Lists from three first stages are reranked and measured."""
 
 import re
 from dataclasses import replace

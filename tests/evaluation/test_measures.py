@@ -1,4 +1,4 @@
-"""Measures are ir-measures' own, over our order; a difference is told from chance."""
+"""Measures equal those of ir-measures, and differences are tested for significance."""
 
 import math
 

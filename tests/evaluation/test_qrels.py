@@ -1,4 +1,4 @@
-"""Judgements in the forms that people have, and the errors for all others."""
+"""Judgements in the common formats, and the errors for all others."""
 
 import gzip
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Terms of every script, and what BM25 finds by them."""
+"""Terms in every script, and what BM25 finds with them."""
 
 import pytest
 

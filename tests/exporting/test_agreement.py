@@ -1,4 +1,4 @@
-"""How far two rankings of the same lists are from each other."""
+"""How much two rankings of the same lists differ."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from rerank_plugins.results import RankResult
 
 
 def ranking(*logits: float) -> list[RankResult]:
-    """Results of documents with these logits, best first."""
+    """Results for documents with these logits, best first."""
     order = sorted(range(len(logits)), key=lambda place: -logits[place])
     return [RankResult(index=place, score=0.5, raw_score=logits[place], truncated=False) for place in order]
 

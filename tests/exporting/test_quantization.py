@@ -1,4 +1,4 @@
-"""Weights are as fine as any processor can compute with, and a token with large values costs the others nothing."""
+"""Weights keep all the precision that any processor can use, and large values in one token do not affect others."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def product(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def layers(tmp_path: Path) -> Path:
-    """Two layers as the exporter writes them: one operator for product and sum, the weight the other way round."""
+    """Two layers as the exporter writes them: one operator for product and sum, with the weight transposed."""
     first, second = DRAW.normal(size=(2, 64, 64)).astype(np.float32)
     bias = np.zeros(64, dtype=np.float32)
     graph = make_graph(
@@ -60,7 +60,7 @@ def layers(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def embeddings(tmp_path: Path) -> Path:
-    """Two tables of the same rows, of sizes from 0.001 to 100: one is looked up in, the other added up too."""
+    """Two tables with the same rows, of magnitudes from 0.001 to 100: one is only looked up, the other also summed."""
     rows = (DRAW.normal(size=(40, 64)) * np.geomspace(1e-3, 100, 40)[:, None]).astype(np.float32)
     graph = make_graph(
         [
@@ -84,7 +84,7 @@ def run(file: Path) -> NDArray[np.float32]:
 
 
 def error(file: Path) -> float:
-    """Of the rows of usual size, by the size of what they give."""
+    """Error of the rows of usual magnitude, relative to the magnitude of their output."""
     whole = ROWS @ WEIGHT
     return float(np.abs(run(file) - whole)[0, 2:].mean() / np.abs(whole)[0, 2:].mean())
 

@@ -1,4 +1,4 @@
-"""Folders that hold nothing but what a model declares."""
+"""Model folders that contain only configuration files."""
 
 import json
 from collections.abc import Mapping, Sequence

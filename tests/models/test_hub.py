@@ -1,4 +1,4 @@
-"""The Hub's own rules, against a small Hub of our own on the loopback address."""
+"""The rules of the Hub, tested against a small local Hub server."""
 
 import json
 import os
@@ -129,19 +129,19 @@ def hub(model_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def load(hub: Hub, tmp_path: Path) -> Callable[..., dict[str, object]]:
-    """Load a model in a process of its own, since the Hub's library reads the environment when it is imported."""
+    """Load a model in a separate process, since the Hub's library reads the environment when it is imported."""
     return _in_a_process(hub, tmp_path, SCRIPT)
 
 
 @pytest.fixture
 def download(hub: Hub, tmp_path: Path) -> Callable[..., dict[str, object]]:
-    """Download a repository in a process of its own, without loading it."""
+    """Download a repository in a separate process, without loading it."""
     return _in_a_process(hub, tmp_path, DOWNLOAD)
 
 
 @pytest.fixture
 def list_files(hub: Hub, tmp_path: Path) -> Callable[..., object]:
-    """List a repository's files in a process of its own."""
+    """List a repository's files in a separate process."""
     return _in_a_process(hub, tmp_path, LISTING)
 
 
@@ -233,7 +233,7 @@ def test_what_is_not_there(load: Callable[..., dict[str, object]], options: dict
 
 
 class TestFailures:
-    """What goes wrong on the way to the Hub is told with its cause and its remedy."""
+    """Errors when the Hub cannot be reached name the cause and the remedy."""
 
     @pytest.mark.parametrize("backend", ["onnx", "torch"])
     @pytest.mark.parametrize(

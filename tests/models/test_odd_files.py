@@ -1,4 +1,4 @@
-"""Whatever the JSON files of a model hold: an error that names file, key and value, or a usable declaration."""
+"""Whatever a model's JSON files contain gives a usable declaration, or an error that names file, key and value."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What would be scored wrongly is refused, with what was found and what to do."""
+"""Models that would be scored wrongly are refused, with the reason and the remedy."""
 
 import json
 from collections.abc import Callable
@@ -94,7 +94,7 @@ def test_no_encoder_is_taken_for_a_decoder(tmp_path: Path, model_type: str) -> N
 
 
 class TestTemplate:
-    """Query and document need something between them."""
+    """Query and document need a separator between them."""
 
     @pytest.mark.parametrize("make", [word_piece, unigram])
     @pytest.mark.parametrize("encoding", ["template", "segments"])

@@ -1,4 +1,4 @@
-"""One load a process: who shares a model, when it is loaded again, and when it is freed."""
+"""A model is loaded once per process: who shares it, when it is loaded again, and when it is freed."""
 
 import gc
 import multiprocessing
@@ -120,7 +120,7 @@ class TestSharing:
 
 
 class TestFreeing:
-    """The last one that gives a model back frees it."""
+    """The last user of a model frees it."""
 
     def test_the_last_one_frees_it(self, model_folder: Callable[[str], Path]) -> None:
         backend, controls = controlled()
@@ -205,7 +205,7 @@ def _can_be_watched(each: object) -> bool:
 
 
 def test_what_loads_a_model_leaves_no_thread_behind(model_folder: Callable[[str], Path]) -> None:
-    """A thread that computed with torch, and lives, slows the one that scores."""
+    """A live thread that has used torch slows down the thread that scores."""
     backend, controls = controlled(TorchBackend)
     with Reranker(model_folder("modernbert"), backend=backend):
         assert controls.threads
@@ -216,7 +216,7 @@ def test_what_loads_a_model_leaves_no_thread_behind(model_folder: Callable[[str]
 def test_a_child_that_is_forked_while_another_thread_loads(
     model_folder: Callable[[str], Path],
 ) -> None:
-    """In the child nobody finishes that load: it loads the model itself."""
+    """No thread in the child finishes that load, so the child loads the model itself."""
 
     class Waiting(OnnxBackend):
         def __init__(self, folder: ModelFolder, placement: Placement) -> None:

@@ -1,4 +1,4 @@
-"""Where a model's files are, by the name that a user gives."""
+"""Where a model's files are found, by the name that the user gives."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -25,7 +25,7 @@ TOP, SUB, TENSORS = "model.onnx", "onnx/model.onnx", "model.safetensors"
 
 @pytest.fixture
 def _without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where torch is not installed: no finder knows it."""
+    """Behave as if torch were not installed."""
 
     class Hiding:
         def __init__(self, finder: Any) -> None:
@@ -175,7 +175,7 @@ def test_the_placement_is_the_backends_choice(model_folder: Callable[[str], Path
 
 
 class TestDigest:
-    """It names a model by the contents of the files that decide a score, wherever they are."""
+    """A model's digest depends on the contents of the files that decide a score, not on their location."""
 
     @pytest.fixture
     def folder(self, model_folder: Callable[[str], Path], tmp_path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What is not a model's folder, or not its name, is named, with the remedy."""
+"""Errors for a folder or a name that is not a model's say what it is and what to do."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Observers see every rerank, whoever asks for it, and can break none."""
+"""Observers see every rerank, from any caller, and their errors do not affect it."""
 
 import logging
 from contextlib import ExitStack

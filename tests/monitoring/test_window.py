@@ -1,4 +1,4 @@
-"""The last reports, summed up, and what they advise."""
+"""A summary of the latest reports, and the advice drawn from it."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What a type checker must accept and refuse: mypy reports an ignored error that is none (`make check`)."""
+"""What a type checker must accept and reject: mypy reports unused ignores (`make check`)."""
 
 from pathlib import Path
 from typing import assert_type
@@ -9,7 +9,7 @@ from rerank_plugins.llama_index import RerankPostprocessor
 
 
 def accepted() -> None:
-    """Options by name, the model by place, and paths."""
+    """Options by keyword, the model by position, and paths."""
     config = RerankConfig("models/mine", max_length=128, cache_folder=Path("cache"))
     assert_type(config.max_length, int | None)
     Reranker("models/mine", device="cpu", dtype="fp32", cache="memory")

@@ -32,7 +32,7 @@ class Pacing(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class PacedConfig(Pacing, RerankConfig):
-    """What an option of the library becomes, shown on one that is added here."""
+    """Everything derived from an option, shown with one that is added here."""
 
 
 class Paced:
@@ -56,7 +56,7 @@ def command() -> typer.Typer:
 
 
 class TestOneMoreOption:
-    """Everything that a user can set an option with knows `pace`, which only its declaration names."""
+    """Every way to set an option accepts `pace`, which appears only in its declaration."""
 
     def test_a_keyword(self) -> None:
         assert Paced("models/mine", pace=3).config == PacedConfig(model="models/mine", pace=3)

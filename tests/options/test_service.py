@@ -1,4 +1,4 @@
-"""Settings of the service: read from variables and flags, without a key ever being shown."""
+"""The service's settings are read from variables and flags, and never show a key."""
 
 import pytest
 

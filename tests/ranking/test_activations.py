@@ -1,4 +1,4 @@
-"""The sigmoid saturates only where double precision ends; the choice follows caller, model, default."""
+"""The sigmoid saturates only at the limits of double precision; caller, model and default choose it, in this order."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Kendall's tau of an order is scipy's."""
+"""Kendall's tau equals that of scipy."""
 
 import pytest
 from hypothesis import given

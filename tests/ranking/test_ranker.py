@@ -1,4 +1,4 @@
-"""`ScorerRanker` over a fake scorer: what it asks for, how it sorts, whom it tells."""
+"""`ScorerRanker` with a fake scorer: what it requests, how it sorts, and which observers it notifies."""
 
 import asyncio
 import math
@@ -31,7 +31,7 @@ WORDS = ["aaa", "a", "aa"]
 
 
 def ways(ranker: ScorerRanker, **more: Any) -> dict[str, Callable[[str, list[str]], Any]]:
-    """The six ways to ask, each with one query and its documents."""
+    """The six methods, each called with one query and its documents."""
     return {
         "rank": lambda query, texts: ranker.rank(query, texts, **more),
         "rank_many": lambda query, texts: ranker.rank_many([query], [texts], **more)[0],
@@ -403,7 +403,7 @@ async def test_async_checks_its_input_off_the_event_loops_thread(method: str) ->
 
 @pytest.mark.parametrize("method", ["arank", "arank_many", "ascore"])
 def test_async_outside_of_asyncio_says_so(method: str) -> None:
-    """trio and curio drive coroutines themselves, with no asyncio loop."""
+    """trio and curio run coroutines themselves, without an asyncio event loop."""
     scorer = FakeScorer()
     ranker = ScorerRanker(scorer)
     calls: dict[str, Coroutine[Any, Any, Any]] = {

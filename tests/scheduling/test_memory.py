@@ -22,7 +22,7 @@ TOKENS = 10
 
 
 class Block:
-    """What one pair takes of the device's memory, for as long as somebody holds it."""
+    """The device memory of one pair, taken for as long as it is referenced."""
 
 
 class Device:
@@ -62,7 +62,7 @@ def plainly() -> None:
 
 
 def with_a_cause() -> None:
-    """As the torch backend does."""
+    """Behave like the torch backend."""
     try:
         allocate()
     except MemoryError as error:
@@ -85,7 +85,7 @@ def without_a_cause() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_collector() -> Iterator[None]:
-    """Memory must come free without the collector, which nobody calls in time."""
+    """Memory must be freed without the garbage collector, which may run too late."""
     gc.disable()
     yield
     gc.enable()

@@ -37,7 +37,7 @@ def lengths(batch: Batch) -> list[int]:
 
 
 def owners(batches: Sequence[Batch], *requests: Request) -> list[str]:
-    """Name who has pairs in each batch: "a" for the first of the requests, "ab" for the first two."""
+    """Name the requests with pairs in each batch: "a" for the first one, "ab" for the first two."""
     return ["".join(chr(97 + place) for place, each in enumerate(requests) if each in dict(batch)) for batch in batches]
 
 

@@ -31,7 +31,7 @@ def numbers(pairs: Sequence[EncodedPair]) -> RawScores:
 
 
 class Engine:
-    """Scores numbered pairs, remembers the batches, and stands still while `gate` is closed."""
+    """Scores numbered pairs, records the batches, and waits while `gate` is closed."""
 
     def __init__(self, score: Callable[[Sequence[EncodedPair]], RawScores] = numbers) -> None:
         self.batches: list[list[EncodedPair]] = []
@@ -47,7 +47,7 @@ class Engine:
         return self._score(pairs)
 
     def hold(self, scheduler: Scheduler) -> Request:
-        """Keep the one worker busy with a first pair, so that what comes next waits together."""
+        """Keep the only worker busy with one pair, so that all later pairs wait in the queue."""
         self.gate.clear()
         self.begun.clear()
         first = submit(scheduler, [pair(0, 1)])

@@ -1,4 +1,4 @@
-"""`CachedScorer` over a fake scorer: only what is missing is asked for, and an answer from the cache is the same."""
+"""`CachedScorer` with a fake scorer: only missing scores are requested, and cached ones are identical."""
 
 import asyncio
 import math

@@ -1,4 +1,4 @@
-"""The contract of a scorer, over all that the package has, and one that answers like a server."""
+"""The scorer contract, for all scorers of the package and one that behaves like a server."""
 
 import asyncio
 import time
@@ -40,7 +40,7 @@ def _one_load() -> Iterator[None]:
 
 
 class ServerLike:
-    """Scores one list a request, gives up at the deadline, and knows no fingerprint."""
+    """Scores one list per request, stops at the deadline, and has no fingerprint."""
 
     name, scale, fingerprint = "server", ScoreScale.PROVIDER, None
     takes_instruction = False

@@ -1,4 +1,4 @@
-"""`FallbackScorer`: the second one is asked where the first one fails, and finds the memory of the first one free."""
+"""`FallbackScorer`: the second scorer runs when the first one fails, after the first one's memory is freed."""
 
 import asyncio
 import gc
@@ -39,7 +39,7 @@ def ask(request: pytest.FixtureRequest) -> Ask:
 
 @pytest.fixture
 def _no_collector() -> Iterator[None]:
-    """Memory must come free without the collector, which nobody calls in time."""
+    """Memory must be freed without the garbage collector, which may run too late."""
     gc.disable()
     yield
     gc.enable()

@@ -1,4 +1,4 @@
-"""`LocalScorer` over tiny models: pairs once each, windows, what each list took, and trouble on the way."""
+"""`LocalScorer` with tiny models: duplicate pairs, windows, usage of each list, and failures."""
 
 import asyncio
 import gc
@@ -53,7 +53,7 @@ def open_scorer(model_folder: Callable[[str], Path]) -> Iterator[OpenScorer]:
 
 @pytest.fixture
 def held(open_scorer: OpenScorer) -> Iterator[tuple[LocalScorer, Controls]]:
-    """A scorer with one worker whose passes a test can hold, one pair each."""
+    """A scorer with one worker whose passes a test can block, one pair each."""
     backend, controls = controlled()
     yield open_scorer(backend=backend, num_threads=1, max_batch_tokens=1, max_queue=20), controls
     controls.gate.set()
@@ -198,7 +198,7 @@ class TestIdentity:
 
 
 class TestTrouble:
-    """Errors, full queues, late answers and lost callers."""
+    """Errors, full queues, deadlines and cancelled callers."""
 
     def test_a_closed_one_says_so(self, open_scorer: OpenScorer) -> None:
         scorer, other = open_scorer(), open_scorer()

@@ -1,4 +1,4 @@
-"""Services on a free port of this machine, that stop by themselves."""
+"""Services on a free local port, stopped after the tests."""
 
 import socket
 import threading
@@ -62,7 +62,7 @@ def running(
 
 @pytest.fixture
 def start(model_folder: Callable[[str], Path]) -> Iterator[Start]:
-    """Start a service over a tiny model, or over what `load` makes, with any settings; `config` for the model."""
+    """Start a service with a tiny model or what `load` returns, with any settings; `config` configures the model."""
     opened = []
 
     def begin(
@@ -83,6 +83,6 @@ def start(model_folder: Callable[[str], Path]) -> Iterator[Start]:
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[Service]:
-    """A service with the embedded model, as it comes; shared by all tests that only ask."""
+    """A service with the embedded model and default settings, shared by all tests that only send requests."""
     with running(ServiceSettings(), RerankConfig()) as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""Rankers without a model, for tests of what hosts them."""
+"""Rankers without a model, for tests of the code that hosts them."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""The door of the service: what it counts, what it refuses, and what draining waits for."""
+"""Admission of requests: what is counted, what is refused, and what draining waits for."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The clients that applications already use, pointed at this service and nothing else."""
+"""Existing client libraries work with this service when only their address changes."""
 
 import asyncio
 

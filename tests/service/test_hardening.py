@@ -1,4 +1,4 @@
-"""Whatever is sent: an error in the route's own words, or an answer; never a 500, never a dead worker."""
+"""Any request gets an answer or an error in the route's own format; never a 500 or a dead worker."""
 
 import json
 

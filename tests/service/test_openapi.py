@@ -1,4 +1,4 @@
-"""The OpenAPI document is true: schemathesis sends what it allows, and what it does not."""
+"""The OpenAPI document is correct: schemathesis sends valid and invalid requests."""
 
 import pytest
 import requests

@@ -30,7 +30,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page that fails the test where it writes an error to its console, or asks another host for anything."""
+    """A page that fails the test if it logs an error to the console or sends a request to another host."""
     context = browser.new_context(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
     context.set_default_timeout(1000 * SECONDS)
     opened = context.new_page()

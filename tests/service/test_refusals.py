@@ -1,4 +1,4 @@
-"""The one table from errors to what goes out over HTTP."""
+"""The table that maps errors to HTTP responses."""
 
 import pytest
 from fastapi.exceptions import RequestValidationError
@@ -16,7 +16,7 @@ from rerank_plugins.wire.tei import TEI
 
 
 def wrapped(cause: Exception) -> HTTPException:
-    """What FastAPI makes of anything that stops it from reading a body."""
+    """The exception that FastAPI raises when it cannot read a body."""
     error = HTTPException(400, "There was an error")
     error.__cause__ = cause
     return error

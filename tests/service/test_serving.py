@@ -1,4 +1,4 @@
-"""From the first second to the last: loading, load, callers that leave, a model that hangs, SIGTERM."""
+"""The service from start to shutdown: loading, load, disconnecting callers, a model that hangs, SIGTERM."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ HEADERS = b"POST /rerank HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r
 
 
 class Gate:
-    """A tiny model whose forward passes wait until they are let through.
+    """A tiny model whose forward passes wait until the test releases them.
 
     Attributes:
         config: What loads it, through a backend of its own.
@@ -67,7 +67,7 @@ def ready(service: Service) -> None:
 
 
 def connection(url: str) -> socket.socket:
-    """A connection to a service, for a caller who breaks off or sends half of a request."""
+    """A connection to a service, for callers that disconnect or send half of a request."""
     host, port = url.removeprefix("http://").split(":")
     return socket.create_connection((host, int(port)), timeout=SECONDS)
 

@@ -167,7 +167,7 @@ def vocabulary(*words: str, latin: int = 2000, prefix: str = "") -> dict[str, in
 
 
 def words_of(first: str, count: int) -> list[str]:
-    """Many different words of two letters, from a letter of a script on."""
+    """Many different words of two letters, starting at a given letter of a script."""
     return [chr(ord(first) + n // 20) + chr(ord(first) + n % 20) for n in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""tokenizer_config.json wins over tokenizer.json, as in sentence-transformers."""
+"""tokenizer_config.json takes precedence over tokenizer.json, as in sentence-transformers."""
 
 import json
 from pathlib import Path

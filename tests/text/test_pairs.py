@@ -1,4 +1,4 @@
-"""Templates are read off the tokenizer, and pairs are what the tokenizer itself would make of them."""
+"""Templates are derived from the tokenizer, and pairs equal the tokenizer's own encoding."""
 
 from itertools import pairwise
 

@@ -18,7 +18,7 @@ CONTROL_TEXTS = ["[SEP]", "[CLS]", "[PAD]", "[MASK]", "</s>", "<s>", "<pad>", "<
 
 
 def byte_level() -> Tokenizer:
-    """A byte-level vocabulary as ModernBERT's and Qwen's, whose control tokens are whole entries."""
+    """A byte-level vocabulary like those of ModernBERT and Qwen, whose control tokens are whole entries."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {character: index for index, character in enumerate(alphabet)}
     for special in ("<|im_end|>", "[CLS]", "[SEP]"):
@@ -49,7 +49,7 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
 
 
 def control_ids(tokenizer: Tokenizer) -> set[int]:
-    """Every special token's id but the unknown token's, which unknown characters become rightly."""
+    """The ids of all special tokens except the unknown token, which unknown characters correctly map to."""
     added = tokenizer.get_added_tokens_decoder()
     return {index for index, token in added.items() if token.special and token.content not in ("[UNK]", "<unk>")}
 
@@ -72,7 +72,7 @@ def test_no_mixture_of_fragments_makes_a_control_token(text: str) -> None:
 
 
 def test_a_unigram_vocabulary_alone_would_take_its_control_pieces() -> None:
-    """Why `encode_special_tokens` is not enough: if this fails, the spelling by ids can go."""
+    """Why `encode_special_tokens` is not enough: if this fails, spelling out by ids can be removed."""
     tokenizer = unigram()
     tokenizer.encode_special_tokens = True
     assert 2 in tokenizer.encode("bread </s>", add_special_tokens=False).ids
@@ -123,7 +123,7 @@ def test_control_tokens_that_the_tokenizer_does_not_mark_are_found_by_name(
 
 
 class TestLongTexts:
-    """Of a very long text only what can be used is tokenized, and nothing changes by that."""
+    """Only the usable part of a very long text is tokenized, and the result is the same."""
 
     @pytest.mark.parametrize(
         "text", ["hamlet " * 20_000, " " * 50_000 + "bread " * 300, "[SEP]" * 9000, "苹果" * 30_000]
