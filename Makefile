@@ -34,8 +34,9 @@ test-all: test  ## Run those, and the tests that are slow or need redis-server, 
 
 # torch stays at the version of constraints.txt: earlier ones come with gigabytes of CUDA libraries. Later
 # releases of pyarrow, which only the training needs, refuse numpy 1. Old libraries warn about each other: -W default.
+# The export needs a later onnxruntime than the core: the core's own lies beside it.
 .floors/.ready: $(READY) pyproject.toml constraints.txt
-	$(PYTHON) -m venv .floors
+	$(PYTHON) -m venv --clear .floors
 	grep '^torch==' constraints.txt > .floors/overrides.txt
 	echo 'pyarrow==21.0.0' >> .floors/overrides.txt
 	$(BIN)/python -m uv pip compile --quiet --python .floors/bin/python --resolution lowest-direct --only-binary :all: \
@@ -44,6 +45,12 @@ test-all: test  ## Run those, and the tests that are slow or need redis-server, 
 	.floors/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	.floors/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r .floors/requirements.txt
 	.floors/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	.floors/bin/python -m tests.versions --check
+	$(BIN)/python -m uv pip compile --quiet --python .floors/bin/python --resolution lowest-direct --only-binary :all: \
+		--output-file .floors/core.txt pyproject.toml
+	grep '^onnxruntime==' .floors/core.txt > .floors/onnxruntime.txt
+	.floors/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target .floors/core \
+		-r .floors/onnxruntime.txt
 	touch $@
 
 .PHONY: test-loaded
@@ -54,6 +61,8 @@ test-loaded: $(READY)  ## Run `make test` beside two busy processes
 .PHONY: test-floors
 test-floors: .floors/.ready  ## Run the same tests with the lowest versions that pyproject.toml allows
 	OMP_NUM_THREADS=1 .floors/bin/python -m pytest -W default -n auto --maxprocesses 4 --dist loadfile -m 'not ($(MORE) or $(APART))'
+	PYTHONPATH=.floors/core OMP_NUM_THREADS=1 .floors/bin/python -m pytest -W default -m 'not ($(MORE) or $(APART))' \
+		tests/backends tests/scorers tests/test_embedded.py tests/test_reranker.py
 
 .PHONY: coverage
 coverage: $(READY)  ## Measure the branch coverage of all tests
