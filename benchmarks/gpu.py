@@ -26,7 +26,7 @@ from sentence_transformers import CrossEncoder
 from transformers import AutoConfig
 
 from rerank_plugins import Reranker, RerankReport
-from rerank_plugins.backends import classifier
+from rerank_plugins.backends.networks import running
 from rerank_plugins.backends.packing import accelerated
 from rerank_plugins.options import DtypeName
 from rerank_plugins.reading.passages import read_passages
@@ -146,7 +146,7 @@ def _without_graphs() -> Iterator[None]:
 
 
 def _with_padding() -> AbstractContextManager[object]:
-    return patch.object(classifier, "packed_or_none", lambda *_: None)
+    return patch.object(running, "packed_or_none", lambda *_: None)
 
 
 @contextmanager

@@ -76,7 +76,7 @@ class Reranker(ScorerRanker):
             on_error.pop_all()
         self.config = config
         self.backend = backend_name(spec.backend)
-        self.device, self.dtype = spec.placement.device, spec.placement.dtype
+        self.device, self.dtype = self._local.placement.device, self._local.placement.dtype
         self.max_length = self._local.max_length
 
     def warmup(self) -> None:

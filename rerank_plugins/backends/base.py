@@ -59,7 +59,7 @@ class Backend(Protocol):
     Attributes:
         inputs: Names of the arrays that `forward` wants: `input_ids` and `attention_mask`, and, where the model reads
             them, `token_type_ids`, `position_ids` or `segment_ids`.
-        placement: Where it runs.
+        placement: Where it runs; `auto` dtypes are resolved by now, where the weights decide them.
         workers: How many `forward` calls it takes at once, from as many threads.
         pads: Whether it computes the padding of a batch. If not, padding counts for nothing, and pairs of all lengths
             share batches.
@@ -101,7 +101,9 @@ class Backend(Protocol):
 
     @classmethod
     def place(cls, options: RuntimeOptions) -> Placement:
-        """Choose device, dtype and threads, and resolve `auto`.
+        """Choose device, dtype and threads, before the model's files are there.
+
+        `auto` is resolved, except for a dtype that the weights decide.
 
         Raises:
             InvalidValueError: If the device is not available, or the dtype or the threads do not work on it.

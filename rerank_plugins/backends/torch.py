@@ -1,4 +1,4 @@
-"""Run a Hugging Face sequence classifier with torch, on a GPU or the CPU. Light: torch is imported when it is used."""
+"""Run a checkpoint with torch, on a GPU or the CPU. Light: torch is imported when it is used."""
 
 import os
 from collections.abc import Collection, Sequence
@@ -17,7 +17,7 @@ _GPU_PASS_TOKENS = 2_048
 
 
 class TorchBackend:
-    """Any encoder that `AutoModelForSequenceClassification` loads: BERT, XLM-RoBERTa, DeBERTa, ModernBERT, ..."""
+    """Any encoder or decoder that transformers loads, with the head that its folder declares."""
 
     pairs_per_batch: int | None = None
 
@@ -48,36 +48,36 @@ class TorchBackend:
 
     @classmethod
     def place(cls, options: RuntimeOptions) -> Placement:
-        """Take cuda, then mps, then the CPU; half precision on the first two."""
-        from rerank_plugins.backends import classifier
+        """Take cuda, then mps, then the CPU; which half precision the first two compute in, the weights decide."""
+        from rerank_plugins.backends import devices
 
         if options.num_threads is not None:
             raise InvalidValueError(
                 f"num_threads={options.num_threads} is for the onnx backend: torch has one setting for the whole "
                 "process. Call torch.set_num_threads() yourself."
             )
-        device = classifier.best_device() if options.device == "auto" else classifier.checked_device(options.device)
-        on_cpu = classifier.is_cpu(device)
+        device = devices.best_device() if options.device == "auto" else devices.checked_device(options.device)
+        on_cpu = devices.is_cpu(device)
         if options.dtype == "auto":
-            return Placement(device, "fp32" if on_cpu else "fp16", None)
-        if on_cpu and options.dtype != "fp32":
+            return Placement(device, "fp32" if on_cpu else "auto", None)
+        if on_cpu and options.dtype == "fp16":
             raise InvalidValueError(
-                f"dtype={options.dtype!r} is slower than fp32 on the CPU, and less exact. Use dtype='fp32' or 'auto', "
-                "a GPU, or an int8 ONNX file."
+                "dtype='fp16' is slower than fp32 on the CPU, and less exact. Use dtype='fp32' or 'auto', 'bf16' for "
+                "half the memory, a GPU, or an int8 ONNX file."
             )
         return Placement(device, options.dtype, None)
 
     def __init__(self, folder: ModelFolder, placement: Placement) -> None:
-        from rerank_plugins.backends import classifier
+        from rerank_plugins.backends.devices import is_cpu
+        from rerank_plugins.backends.networks.running import RunningNetwork
 
-        on_cpu = classifier.is_cpu(placement.device)
-        self.placement = placement
+        on_cpu = is_cpu(placement.device)
         self.batch_tokens = _CPU_BATCH_TOKENS if on_cpu else _BATCH_TOKENS
         self.pass_tokens = 0 if on_cpu else _GPU_PASS_TOKENS
         self._process = os.getpid()
-        self._classifier = classifier.Classifier(folder, placement)
-        self.inputs = self._classifier.inputs
-        self.pads = self._classifier.pads
+        self._network = RunningNetwork(folder, placement)
+        self.placement, self.inputs = self._network.placement, self._network.inputs
+        self.pads = self._network.pads
         # On a GPU one batch is laid out while another one runs.
         self.workers = 1 if on_cpu or self.pads else 2
 
@@ -88,15 +88,15 @@ class TorchBackend:
                 "This model was loaded with torch before the process forked, and neither torch's threads nor a GPU "
                 "work in a forked child. Load it in the child (without preload), or use an ONNX model."
             )
-        return self._classifier.logits(inputs)
+        return self._network.score(inputs)
 
     def warm_up(self) -> None:
         """Prepare what a GPU repeats; see `Backend.warm_up`."""
-        self.batch_tokens = self._classifier.warm_up() or self.batch_tokens
+        self.batch_tokens = self._network.warm_up() or self.batch_tokens
 
     def close(self) -> None:
         """Free the weights, on the device too."""
-        self._classifier.close()
+        self._network.close()
 
 
 def _safetensors(files: Collection[str]) -> list[str]:

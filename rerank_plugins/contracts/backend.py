@@ -109,7 +109,8 @@ class BackendContract:
         """Arrays that can be made, and batches that make sense."""
         backend = loaded.backend
         assert {"input_ids", "attention_mask"} <= set(backend.inputs) <= _KNOWN_INPUTS
-        assert backend.placement == loaded.spec.placement
+        assert backend.placement.device == loaded.spec.placement.device
+        assert loaded.spec.placement.dtype in ("auto", backend.placement.dtype)
         assert backend.workers >= 1
         assert backend.batch_tokens >= 1
         assert backend.pairs_per_batch is None or backend.pairs_per_batch >= 1

@@ -6,6 +6,7 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
+from rerank_plugins.backends.base import Placement
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.exporting.quantization import quantize, scale_rows
 from rerank_plugins.extras import extra
@@ -17,7 +18,8 @@ with extra("export", provides="torch"):
     import torch
     from torch import Tensor, nn
 
-    from rerank_plugins.backends.classifier import accepted_inputs, load_classifier
+    from rerank_plugins.backends.networks import load_network
+    from rerank_plugins.backends.networks.base import Network
 from onnxruntime.transformers.fusion_options import FusionOptions
 from onnxruntime.transformers.optimizer import optimize_model
 
@@ -59,19 +61,21 @@ def export(config: RerankConfig, folder: Path, *, int8: bool = False, max_file_b
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidValueError(f"'{folder}' is not empty. Name a new folder, or empty it.")
     source = resolve(replace(config, backend="torch")).folder
-    model = load_classifier(source, torch.float32, attention="eager")  # the form that the optimiser knows
+    # Eager attention is the form that the optimiser knows.
+    network = load_network(source, Placement("cpu", "fp32", None), attention="eager")
     folder.mkdir(parents=True, exist_ok=True)
     for name in _SIDE_FILES:
         if (source.path / name).is_file():
             shutil.copyfile(source.path / name, folder / name)
     if not (folder / "tokenizer.json").is_file():
         load_tokenizer(source.name, source.path).tokenizer.save(str(folder / "tokenizer.json"))
-    external_data = 4 * sum(each.numel() for each in model.parameters()) > max_file_bytes
+    external_data = 4 * sum(each.numel() for each in network.state_dict().values()) > max_file_bytes
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         plain, optimized = Path(scratch) / "plain.onnx", Path(scratch) / MODEL_FILE
-        _trace(model, plain)
-        heads, width = model.config.num_attention_heads, model.config.hidden_size
-        del model  # The following steps hold the weights several times.
+        _trace(network, plain)
+        layers = network.config.get_text_config()
+        heads, width = layers.num_attention_heads, layers.hidden_size
+        del network  # The following steps hold the weights several times.
         optimize_model(
             str(plain),
             model_type=_FAMILY,
@@ -103,25 +107,25 @@ def _fusions() -> FusionOptions:
     return options
 
 
-class _Logits(nn.Module):
-    """A classifier whose only output is its logits, of shape (batch, 1), as other libraries expect."""
+class _Column(nn.Module):
+    """A network whose scores are a column, of shape (batch, 1), as other libraries expect."""
 
-    def __init__(self, model: nn.Module, names: tuple[str, ...]) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
-        self._model, self._names = model, names
+        self._network = network
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        logits: Tensor = self._model(**dict(zip(self._names, inputs, strict=True))).logits
-        return logits
+    def forward(self, *arrays: Tensor) -> Tensor:
+        scores: Tensor = self._network(*arrays)
+        return scores.unsqueeze(1)
 
 
-def _trace(model: nn.Module, file: Path) -> None:
-    names = accepted_inputs(model)
+def _trace(network: Network, file: Path) -> None:
+    names = network.inputs
     example = torch.ones((2, 16), dtype=torch.long)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own, about its deprecation and tracing
         torch.onnx.export(
-            _Logits(model, names).eval(),
+            _Column(network).eval(),
             tuple(example for _ in names),
             str(file),  # With a Path it would not put weights over 2 GiB into a file beside it.
             input_names=list(names),

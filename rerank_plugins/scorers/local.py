@@ -9,6 +9,7 @@ from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass
 
+from rerank_plugins.backends.base import Placement
 from rerank_plugins.errors import (
     ClosedError,
     DeadlineExceededError,
@@ -53,6 +54,11 @@ class LocalScorer:
         return self._spec.declared.scale
 
     @property
+    def placement(self) -> Placement:
+        """Where the model runs, and in which dtype."""
+        return self._model.backend.placement
+
+    @property
     def max_length(self) -> int:
         """Tokens that a pair may have, after the model's own limit."""
         return self._encoder.max_length
@@ -68,7 +74,7 @@ class LocalScorer:
         spec, reading = self._spec, reading_fingerprint(self._config, self._encoder)
         # With its module: two users' backends may have one name.
         backend = f"{spec.backend.__module__}.{spec.backend.__qualname__}"
-        return f"{self._model.digest} {spec.reading} {backend} {spec.placement.dtype} {reading}"
+        return f"{self._model.digest} {spec.reading} {backend} {self.placement.dtype} {reading}"
 
     @property
     def busy_seconds(self) -> float:

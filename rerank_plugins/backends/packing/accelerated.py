@@ -1,15 +1,14 @@
-"""Whether and how a classifier is run without padding, by what the device gains from it."""
+"""Whether and how a network is run without padding, by what the device gains from it."""
 
 import logging
 import threading
-from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from rerank_plugins.backends.base import Inputs
-from rerank_plugins.backends.packing.classifier import PackedClassifier
+from rerank_plugins.backends.networks.base import Network
 from rerank_plugins.backends.packing.graphs import GraphedEncoder
+from rerank_plugins.backends.packing.network import PackedNetwork
 from rerank_plugins.backends.packing.projections import join_projections
 from rerank_plugins.backends.packing.running import CannotPackError
 
@@ -19,25 +18,25 @@ _LOGGER = logging.getLogger(__name__)
 _BATCHES = (4_096, 8_192, 16_384)
 
 
-class AcceleratedClassifier:
-    """A packed classifier on a GPU, with joined projections, as CUDA graphs.
+class AcceleratedNetwork:
+    """A packed network on a GPU, with joined projections, as CUDA graphs.
 
     Args:
-        model: A transformers sequence classifier.
-        inputs: Names of the arrays it reads.
+        network: The network, where it will run.
 
     Raises:
         CannotPackError: If it cannot do without padding.
     """
 
-    def __init__(self, model: Any, inputs: Sequence[str]) -> None:
-        self._packed = PackedClassifier(model, inputs)
+    def __init__(self, network: Network) -> None:
+        device = network.device
+        self._packed = PackedNetwork(network)
         self._graphs: GraphedEncoder | None = None
         # Graphs use the same memory each time. A batch holds it until its work is queued on the device, which works in
         # that order; then the next batch can be queued.
         self._lock = threading.Lock()
-        if model.device.type == "cuda":
-            self._accelerate(model.device, types="token_type_ids" in inputs)
+        if device.type == "cuda":
+            self._accelerate(device, types="token_type_ids" in network.inputs)
 
     def _accelerate(self, device: torch.device, *, types: bool) -> None:
         join_projections(self._packed.encoder)
@@ -45,11 +44,11 @@ class AcceleratedClassifier:
             self._graphs = GraphedEncoder(self._packed.encode, device, types=types)
             self._packed.encode = self._graphs
 
-    def logits(self, inputs: Inputs) -> torch.Tensor:
-        """Run a batch; shape (pairs, labels)."""
+    def scores(self, inputs: Inputs) -> torch.Tensor:
+        """Run a batch; shape (pairs,)."""
         rows = self._packed.lay_out(inputs)
         with self._lock:
-            return self._packed.logits(rows)
+            return self._packed.scores(rows)
 
     def warm_up(self) -> int | None:
         """Capture all graphs; return the smallest number of tokens that runs nearly as fast a token as any."""
@@ -60,23 +59,22 @@ class AcceleratedClassifier:
             return self._graphs.best_size(_BATCHES)
 
 
-def packed_or_none(name: str, model: Any, inputs: Sequence[str]) -> AcceleratedClassifier | None:
-    """Make a model run without padding where that is faster, and possible.
+def packed_or_none(name: str, network: Network) -> AcceleratedNetwork | None:
+    """Make a network run without padding where that is faster, and possible.
 
     On a CPU encoders keep their padding: batches of similar lengths have little of it, and packing costs as much.
 
     Args:
         name: The model's name, for the log.
-        model: A transformers sequence classifier, where it will run.
-        inputs: Names of the arrays it reads.
+        network: The network, where it will run.
 
     Returns:
         What runs it; None: it is run with padding.
     """
-    if model.device.type == "cpu" and not _is_causal(model):
+    if network.device.type == "cpu" and not _is_causal(network):
         return None
     try:
-        return AcceleratedClassifier(model, inputs)
+        return AcceleratedNetwork(network)
     except CannotPackError as error:
         _LOGGER.info("'%s' runs with padding: %s.", name, error)
         return None

@@ -8,10 +8,12 @@ import torch
 import transformers
 from transformers import AutoModelForSequenceClassification
 
-from rerank_plugins.backends.classifier import accepted_inputs
+from rerank_plugins.backends.networks.base import Network, accepted_inputs
+from rerank_plugins.backends.networks.classifier import EncoderClassifier
+from rerank_plugins.backends.networks.decoder import DecoderClassifier
 from rerank_plugins.backends.packing.accelerated import packed_or_none
-from rerank_plugins.backends.packing.classifier import PackedClassifier
 from rerank_plugins.backends.packing.graphs import Places, fitting
+from rerank_plugins.backends.packing.network import PackedNetwork
 from rerank_plugins.backends.packing.projections import join_projections
 from rerank_plugins.backends.packing.rows import PackedRows
 from rerank_plugins.backends.packing.running import CannotPackError, check_windows
@@ -41,6 +43,11 @@ def classifier(name: str, **changes: Any) -> Any:
     return AutoModelForSequenceClassification.from_config(config).eval()
 
 
+def network(model: Any) -> Network:
+    """The network that is made of a classifier."""
+    return DecoderClassifier(model, 0) if hasattr(model, "score") else EncoderClassifier(model, 0)
+
+
 def pairs(model: Any) -> Batch:
     """Pairs of different lengths, four of which begin alike."""
     (prompt,), documents = random_rows(30, seed=1), random_rows(40, 7, 100, 33)
@@ -60,10 +67,10 @@ def model(request: pytest.FixtureRequest) -> Any:
 @torch.inference_mode()
 def test_packed_scores_are_the_padded_ones(model: Any) -> None:
     inputs = pairs(model)
-    expected = model(**tensors(inputs)).logits
-    packed = PackedClassifier(model, accepted_inputs(model))
+    expected = model(**tensors(inputs)).logits[:, 0]
+    packed = PackedNetwork(network(model))
     rows = packed.lay_out(inputs)
-    torch.testing.assert_close(packed.logits(rows), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(packed.scores(rows), expected, atol=1e-4, rtol=0)
     assert expected.std() > 0.01
     assert rows.calls, "attention ran on the packed row"
     decoder = model.config.model_type in ("qwen3", "gemma3_text")
@@ -73,10 +80,10 @@ def test_packed_scores_are_the_padded_ones(model: Any) -> None:
 @torch.inference_mode()
 def test_joined_projections_change_no_score(model: Any) -> None:
     inputs = pairs(model)
-    expected = model(**tensors(inputs)).logits
-    packed = PackedClassifier(model, accepted_inputs(model))
+    expected = model(**tensors(inputs)).logits[:, 0]
+    packed = PackedNetwork(network(model))
     joined = join_projections(packed.encoder)
-    torch.testing.assert_close(packed.logits(packed.lay_out(inputs)), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(packed.scores(packed.lay_out(inputs)), expected, atol=1e-4, rtol=0)
     layers = 0 if model.config.model_type == "modernbert" else model.config.num_hidden_layers
     assert joined == layers, "ModernBERT has one product already"
 
@@ -86,8 +93,8 @@ def test_joined_projections_change_no_score(model: Any) -> None:
 def test_what_a_graph_reads_gives_the_same_scores(name: str) -> None:
     model = classifier(name)
     inputs = pairs(model)
-    expected = model(**tensors(inputs)).logits
-    packed = PackedClassifier(model, accepted_inputs(model))
+    expected = model(**tensors(inputs)).logits[:, 0]
+    packed = PackedNetwork(network(model))
     encode = packed.encode
 
     def through_places(rows: PackedRows) -> torch.Tensor:
@@ -98,28 +105,28 @@ def test_what_a_graph_reads_gives_the_same_scores(name: str) -> None:
         return encode(places.rows())[: rows.tokens]
 
     packed.encode = through_places
-    torch.testing.assert_close(packed.logits(packed.lay_out(inputs)), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(packed.scores(packed.lay_out(inputs)), expected, atol=1e-4, rtol=0)
 
 
 @torch.inference_mode()
 def test_a_model_that_cannot_is_left_as_it_was() -> None:
     model = classifier("bert")
     inputs = pairs(model)
-    expected = model(**tensors(inputs)).logits
+    expected = model(**tensors(inputs)).logits[:, 0]
     albert = transformers.AlbertConfig(**SHAPE, embedding_size=16, num_labels=1)
     other = AutoModelForSequenceClassification.from_config(albert).eval()
     before = other(**tensors(inputs)).logits
-    with pytest.raises(CannotPackError, match="size of tensor"):  # its pooler is spread over the model
-        PackedClassifier(other, accepted_inputs(other))
+    with pytest.raises(CannotPackError, match="its scores without padding are"):  # its pooler is spread over the model
+        PackedNetwork(network(other))
     assert torch.equal(other(**tensors(inputs)).logits, before)
-    assert torch.equal(model(**tensors(inputs)).logits, expected)
+    assert torch.equal(model(**tensors(inputs)).logits[:, 0], expected)
 
 
 def test_a_layer_that_keeps_its_window_to_itself_is_noticed() -> None:
     model = classifier("modernbert")
     with torch.inference_mode():
         rows = PackedRows.of(pairs(model))
-        PackedClassifier(model, accepted_inputs(model)).logits(rows)
+        PackedNetwork(network(model)).scores(rows)
     check_windows(model.config, rows.calls)
     silent = [call._replace(window=None) for call in rows.calls]
     with pytest.raises(CannotPackError, match="2 of its layers attend in a window, but 0 said so"):
@@ -128,5 +135,5 @@ def test_a_layer_that_keeps_its_window_to_itself_is_noticed() -> None:
 
 def test_on_a_cpu_decoders_are_packed_and_encoders_are_not() -> None:
     encoder, decoder = classifier("bert"), classifier("qwen3")
-    assert packed_or_none("bert", encoder, accepted_inputs(encoder)) is None
-    assert packed_or_none("qwen3", decoder, accepted_inputs(decoder)) is not None
+    assert packed_or_none("bert", network(encoder)) is None
+    assert packed_or_none("qwen3", network(decoder)) is not None

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from rerank_plugins import Reranker
-from rerank_plugins.backends.classifier import accepted_inputs
+from rerank_plugins.backends.networks.base import accepted_inputs
 from rerank_plugins.backends.packing import PackedRows, enable, run
-from rerank_plugins.backends.packing.classifier import PackedClassifier
 from rerank_plugins.backends.packing.graphs import GraphedEncoder
+from rerank_plugins.backends.packing.network import PackedNetwork
 from rerank_plugins.backends.packing.projections import join_projections
 from tests.backends.packing.batches import batch, random_rows, tensors
-from tests.backends.packing.test_classifiers import classifier, pairs
+from tests.backends.packing.test_classifiers import classifier, network, pairs
 from tests.backends.packing.test_decoders import decoder, padded, prompts_and_documents
 from tests.test_reranker import logits
 from tests.texts import DOCUMENTS, QUERY
@@ -47,11 +47,11 @@ def few_megabytes() -> Iterator[Callable[[float], None]]:
 def test_classifiers_in_half_precision_use_the_kernel(name: str) -> None:
     model = classifier(name)
     inputs = pairs(model)
-    expected = model(**tensors(inputs)).logits
+    expected = model(**tensors(inputs)).logits[:, 0]
     model = model.to("cuda", torch.float16)
-    packed = PackedClassifier(model, accepted_inputs(model))
+    packed = PackedNetwork(network(model))
     rows = packed.lay_out(inputs)
-    torch.testing.assert_close(packed.logits(rows).float().cpu(), expected, atol=NEAR, rtol=NEAR)
+    torch.testing.assert_close(packed.scores(rows).float().cpu(), expected, atol=NEAR, rtol=NEAR)
     assert all(call.flash for call in rows.calls)
 
 
@@ -76,7 +76,7 @@ def test_decoders_in_half_precision(name: str, shared: bool) -> None:
 @pytest.mark.parametrize("name", ["bert", "xlm-roberta", "modernbert"])
 def test_graphs_give_the_scores_of_a_pass_without(name: str) -> None:
     model = classifier(name).to("cuda", torch.float16)
-    packed = PackedClassifier(model, accepted_inputs(model))
+    packed = PackedNetwork(network(model))
     join_projections(packed.encoder)
     types = "token_type_ids" in accepted_inputs(model)
     graphs = GraphedEncoder(packed.encode, model.device, types=types)
@@ -88,7 +88,7 @@ def test_graphs_give_the_scores_of_a_pass_without(name: str) -> None:
         scores = []
         for encode in (eager, graphs, graphs):
             packed.encode = encode
-            scores.append(packed.logits(packed.lay_out(inputs)).float())
+            scores.append(packed.scores(packed.lay_out(inputs)).float())
         torch.testing.assert_close(scores[1], scores[0], atol=NEAR, rtol=NEAR)
         assert torch.equal(scores[2], scores[1])
     captured = [graph for graph in graphs._graphs.values() if graph is not None]
@@ -98,7 +98,7 @@ def test_graphs_give_the_scores_of_a_pass_without(name: str) -> None:
 def test_all_graphs_are_captured_when_a_model_is_warmed_up(model_folder: Callable[[str], Path]) -> None:
     with Reranker(model_folder("xlm-roberta"), device="cpu") as cpu, Reranker(model_folder("xlm-roberta")) as gpu:
         gpu.warmup()
-        graphs = gpu._local._model.backend._classifier._packed._graphs
+        graphs = gpu._local._model.backend._network._packed._graphs
         assert None not in graphs._graphs.values()
         assert 0 < graphs.memory < 1e9
         documents = DOCUMENTS * 20

@@ -1,6 +1,6 @@
-"""A sequence classifier whose encoder runs on packed rows, and whose head runs as its authors wrote it."""
+"""A network whose encoder runs on packed rows, and whose head runs as its authors wrote it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
 
 from rerank_plugins.backends.base import Inputs
+from rerank_plugins.backends.networks.base import Network
 from rerank_plugins.backends.packing.rows import PackedRows
 from rerank_plugins.backends.packing.running import CannotPackError, check_windows, disable, enable, hidden_states
 
@@ -18,12 +19,11 @@ Encode = Callable[[PackedRows], torch.Tensor]
 _SAMPLE = (3, 12, 7)
 
 
-class PackedClassifier:
-    """A classifier after its encoder was taken out: first the encoder runs on the packed row, then the head.
+class PackedNetwork:
+    """A network after its encoder was taken out: first the encoder runs on the packed row, then the head.
 
     Args:
-        model: A transformers sequence classifier, where it will run. Its encoder is replaced, its attention too.
-        inputs: Names of the arrays it reads.
+        network: The network, where it will run. Its encoder is replaced, its attention too.
 
     Attributes:
         encoder: Its encoder.
@@ -35,52 +35,58 @@ class PackedClassifier:
             as it was.
     """
 
-    def __init__(self, model: Any, inputs: Sequence[str]) -> None:
-        self._model, self._device = model, str(model.device)
+    def __init__(self, network: Network) -> None:
+        self._network, self._device = network, str(network.device)
+        model = network.model
         self.encoder = model.base_model
+        # A classifier or a language model of transformers holds its encoder; a network holds one without a head.
+        self._holder, self._place = (network, "model") if self.encoder is model else (model, model.base_model_prefix)
         self.encode: Encode = lambda rows: hidden_states(self.encoder, rows)
         self.flash = self._shares = False
         self._answer = _Answer(self.encoder)
-        if self.encoder is model:
-            raise CannotPackError(f"{type(model).__name__} has no encoder apart from its head")
         try:
-            self._replace_encoder(_sample(model.config, inputs))
+            self._replace_encoder(model, _sample(model.config, network.inputs))
         except Exception as error:  # whatever a model that was not made for this provokes
-            setattr(model, model.base_model_prefix, self.encoder)
+            setattr(self._holder, self._place, self.encoder)
             disable(model)
             raise CannotPackError(str(error)) from error
 
     @torch.inference_mode()
-    def _replace_encoder(self, sample: Inputs) -> None:
+    def _replace_encoder(self, model: Any, sample: Inputs) -> None:
         tensors = {name: torch.from_numpy(array).to(self._device) for name, array in sample.items()}
         mask = tensors["attention_mask"].bool()
-        states, scores = self.encoder(**tensors).last_hidden_state, self._model(**tensors).logits
-        enable(self._model)
-        setattr(self._model, self._model.base_model_prefix, self._answer)
+        states, scores = self.encoder(**tensors).last_hidden_state, self._head(tensors)
+        enable(model)
+        setattr(self._holder, self._place, self._answer)
         rows = PackedRows.of(sample, device=self._device)
         _check_same("hidden states", self.encode(rows)[rows.places][mask], states[mask])
-        check_windows(self._model.config, rows.calls)
+        check_windows(model.config, rows.calls)
         # Only where a token sees nothing that comes after it does a beginning not depend on what follows.
         self._shares = all(call.causal for call in rows.calls)
         self.flash = all(call.flash for call in rows.calls)
-        _check_same("scores", self.logits(self.lay_out(sample)), scores)
+        _check_same("scores", self.scores(self.lay_out(sample)), scores)
 
     def lay_out(self, inputs: Inputs) -> PackedRows:
         """Pack a batch, with prefixes that pairs share where the model allows it."""
         return PackedRows.of(inputs, shared_prefixes=self._shares, device=self._device)
 
-    def logits(self, rows: PackedRows) -> torch.Tensor:
-        """Run a batch; shape (pairs, labels). Not from two threads at once."""
+    def scores(self, rows: PackedRows) -> torch.Tensor:
+        """Run a batch; shape (pairs,). Not from two threads at once."""
         self._answer.states = self.encode(rows)[rows.places]
         try:
-            logits: torch.Tensor = self._model(**rows.padded).logits
-            return logits
+            return self._head(rows.padded)
         finally:
             self._answer.states = None
 
+    def _head(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        # Token types are for the encoder, which has run by then.
+        arrays = (inputs.get(name, inputs["input_ids"]) for name in self._network.inputs)
+        scores: torch.Tensor = self._network(*arrays)
+        return scores
+
 
 class _Answer(torch.nn.Module):
-    """Stands where a classifier calls its encoder, and answers with hidden states that were computed before.
+    """Stands where a network calls its encoder, and answers with hidden states that were computed before.
 
     Args:
         encoder: The encoder, for its pooling layer.
