@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import HealthCheck, settings
 from safetensors.torch import load_file, save_file
 
 from rerank_plugins import Reranker
-from tests.tiny_models import SAVERS, export_onnx
+from tests import declared_models, tiny_models
+from tests.tiny_models import export_onnx
 
 # What reads them: every architecture through torch, two of them through onnxruntime, and the embedded model.
 IMPLEMENTATIONS = ("bert", "xlm-roberta", "deberta", "modernbert", "bert-onnx", "xlm-roberta-onnx", "embedded")
@@ -30,16 +32,14 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Return the folder of a tiny model by name; the first call creates it."""
-    root = tmp_path_factory.mktemp("models")
+    root, savers = tmp_path_factory.mktemp("models"), tiny_models.SAVERS | declared_models.SAVERS
 
+    @cache
     def folder(name: str) -> Path:
         place = root / name
-        if not place.exists():
-            if name.endswith("-onnx"):
-                export_onnx(folder(name.removesuffix("-onnx")), place)
-            else:
-                SAVERS[name](place)
-        return place
+        if name.endswith("-onnx"):
+            return export_onnx(folder(name.removesuffix("-onnx")), place)
+        return savers[name](place)
 
     return folder
 

@@ -12,9 +12,11 @@ from rerank_plugins.backends.base import Backend, Inputs, RawScores
 from rerank_plugins.backends.layout import lay_out
 from rerank_plugins.models.source import file_names
 from rerank_plugins.models.spec import ModelSpec, resolve
-from rerank_plugins.options import RerankConfig
+from rerank_plugins.options import ReadingOptions, RerankConfig
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.text.pairs import EncodedPair, Pair, PairEncoder
+from rerank_plugins.text.encoders import pair_encoder
+from rerank_plugins.text.pairs import EncodedPair, Pair
+from rerank_plugins.text.prompt import Prompt, read_prompt
 from rerank_plugins.text.template import PairTemplate, read_template
 from rerank_plugins.text.tokenizer import load_tokenizer
 
@@ -30,7 +32,7 @@ class LoadedBackend:
     Attributes:
         backend: The backend.
         spec: What it was loaded from.
-        template: The model's pair template.
+        template: The model's pair template; that of a prompt is empty.
         pairs: Pairs of different lengths.
     """
 
@@ -86,10 +88,7 @@ class BackendContract:
     def loaded(self, folder: Path) -> Iterator[LoadedBackend]:
         """The backend with the folder's model."""
         spec = resolve(self._config(folder))
-        tokenizer = load_tokenizer(spec.folder.name, spec.folder.path)
-        template = read_template(tokenizer, spec.declared.pair_encoding)
-        encoder = PairEncoder(tokenizer, template, max_length=64, max_positions=spec.declared.max_positions)
-        pairs = encoder.encode([Pair(QUERY, document) for document in DOCUMENTS]).pairs
+        template, pairs = _encode(spec)
         backend = spec.backend(spec.folder, spec.placement)
         yield LoadedBackend(backend, spec, template, pairs)
         backend.close()
@@ -160,3 +159,22 @@ class BackendContract:
 
     def _config(self, folder: Path) -> RerankConfig:
         return RerankConfig(model=str(folder), backend=self.backend)
+
+
+def _encode(spec: ModelSpec) -> tuple[PairTemplate, list[EncodedPair]]:
+    declared, tokenizer = spec.declared, load_tokenizer(spec.folder.name, spec.folder.path)
+    around = (
+        read_template(tokenizer, declared.pair_encoding)
+        if declared.prompt is None
+        else read_prompt(spec.folder.name, declared.prompt, tokenizer)
+    )
+    encoder = pair_encoder(
+        tokenizer,
+        around,
+        ReadingOptions(),
+        default_max_length=declared.max_length,
+        max_positions=declared.max_positions,
+        query_prompt=declared.query_prompt,
+    )
+    pairs = encoder.encode([Pair(QUERY, document) for document in DOCUMENTS]).pairs
+    return around.template if isinstance(around, Prompt) else around, pairs

@@ -30,6 +30,19 @@ class TestOnnxInInt8(BackendContract):
 class TestTorch(BackendContract):
     backend = TorchBackend
 
-    @pytest.fixture(params=["bert", "xlm-roberta", "deberta", "modernbert"])
+    @pytest.fixture(
+        params=[
+            "bert",
+            "xlm-roberta",
+            "deberta",
+            "modernbert",
+            "chain",
+            "prompted encoder",
+            "gemma2 tokens",
+            "llama classifier",
+            "qwen3 classifier",
+            "qwen3 token",
+        ]
+    )
     def folder(self, request: pytest.FixtureRequest, model_folder: Callable[[str], Path]) -> Path:
         return model_folder(request.param)

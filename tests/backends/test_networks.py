@@ -315,8 +315,9 @@ def test_a_modules_damaged_weights(tmp_path: Path) -> None:
         load_network(folder, CPU)
 
 
+# Not ru_maxrss, which begins with the memory of the process that started this one.
 _PEAK = """
-import resource, sys, torch
+import pathlib, sys, torch
 from transformers import AutoModelForCausalLM
 from rerank_plugins.backends.base import ModelFolder, Placement
 from rerank_plugins.backends.heads import TokenHead
@@ -328,11 +329,12 @@ with torch.inference_mode():
         load_network(folder, Placement("cpu", "fp32", None))(ids, torch.ones_like(ids))
     else:
         AutoModelForCausalLM.from_pretrained(sys.argv[2])(ids, use_cache=False)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+status = pathlib.Path("/proc/self/status").read_text()
+print(status.split("VmHWM:")[1].split()[0])
 """
 
 
-@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="reads Linux's record of a process's memory")
 def test_the_whole_vocabulary_has_no_logits(tmp_path: Path) -> None:
     """4,096 tokens times 100,000 logits are 1.6 GB."""
     language_model("llama", vocab_size=100_000).save_pretrained(tmp_path)
@@ -340,5 +342,4 @@ def test_the_whole_vocabulary_has_no_logits(tmp_path: Path) -> None:
         int(subprocess.run([sys.executable, "-c", _PEAK, who, tmp_path], capture_output=True, check=True).stdout)
         for who in ("ours", "whole")
     )
-    unit = 1 if sys.platform == "darwin" else 1024
-    assert (whole - ours) * unit > 1e9
+    assert (whole - ours) * 1024 > 1.4e9
