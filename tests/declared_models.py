@@ -18,9 +18,17 @@ from tests.tiny_networks import decoder_classifier, language_model
 
 INSTRUCTION = "Given a web search query, retrieve passages that answer it. 找出答案"
 # Which tokenizer a family of models has, and what pads there.
-_TOKENIZERS = {"gemma": "gemma", "gemma2": "gemma", "llama": "llama3", "qwen2": "qwen", "qwen3": "qwen"}
+_TOKENIZERS = {
+    "cohere": "llama3",
+    "gemma": "gemma",
+    "gemma2": "gemma",
+    "llama": "llama3",
+    "qwen2": "qwen",
+    "qwen2 moe": "qwen",
+    "qwen3": "qwen",
+}
 _PADDING = {"gemma": "<pad>", "llama3": "<|end_of_text|>", "qwen": "<|endoftext|>"}
-FAMILIES = tuple(_TOKENIZERS)
+FAMILIES = ("gemma", "gemma2", "llama", "qwen2", "qwen3")
 
 
 def save_plain(family: str, folder: Path, *, classifier: bool, template: bool = True) -> Path:

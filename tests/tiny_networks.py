@@ -29,6 +29,8 @@ from transformers import (
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen2ForSequenceClassification,
+    Qwen2MoeConfig,
+    Qwen2MoeForSequenceClassification,
     Qwen3Config,
     Qwen3ForCausalLM,
     Qwen3ForSequenceClassification,
@@ -65,6 +67,7 @@ CONFIGS: dict[str, tuple[type[PreTrainedConfig], dict[str, Any]]] = {
     "llama": (LlamaConfig, SHAPE),
     "mistral": (MistralConfig, SHAPE | {"sliding_window": 16}),
     "qwen2": (Qwen2Config, SHAPE),
+    "qwen2 moe": (Qwen2MoeConfig, SHAPE | {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32}),
     "qwen3": (Qwen3Config, SHAPE | {"tie_word_embeddings": True}),
 }
 CLASSIFIERS: dict[str, type[PreTrainedModel]] = {
@@ -74,6 +77,7 @@ CLASSIFIERS: dict[str, type[PreTrainedModel]] = {
     "llama": LlamaForSequenceClassification,
     "mistral": MistralForSequenceClassification,
     "qwen2": Qwen2ForSequenceClassification,
+    "qwen2 moe": Qwen2MoeForSequenceClassification,
     "qwen3": Qwen3ForSequenceClassification,
 }
 LANGUAGE_MODELS: dict[str, type[PreTrainedModel]] = {

@@ -1,5 +1,6 @@
 """Export a reranker as an optimised ONNX file that scores by itself, with the files that declare it."""
 
+import json
 import shutil
 import tempfile
 from dataclasses import replace
@@ -23,6 +24,8 @@ from onnxruntime.transformers.optimizer import optimize_model
 MODEL_FILE = "model.onnx"
 # They say how a pair is tokenized, which prompt is around it and what a score means; models lack some of them.
 _SIDE_FILES = (
+    "[0-9]*_*/config.json",  # of modules, such as 2_Dense
+    "additional_chat_templates/*.jinja",
     "chat_template.jinja",
     "config.json",
     "config_sentence_transformers.json",
@@ -32,8 +35,8 @@ _SIDE_FILES = (
     "tokenizer_config.json",
     "special_tokens_map.json",
 )
-# sentence-transformers declares a module in a folder such as 2_Dense.
-_OF_MODULES = "[0-9]*_*/config.json"
+# Options that say what a folder does not.
+_DECLARING = ("prompt", "head", "label")
 # Size limit of a protobuf message (Protocol Buffers, "Proto limits"); larger weights go into a file beside it.
 _PROTOBUF_LIMIT = 2**31 - 1
 # onnxruntime's name for encoders whose attention, layer norms and GELU it fuses; it leaves what it cannot fuse.
@@ -78,6 +81,7 @@ def export(config: RerankConfig, folder: Path, *, int8: bool = False, max_file_b
             folder.rmdir()
         raise
     _copy_side_files(source, folder)
+    _save_options(config, folder / "config.json")
 
 
 def _write_optimized(name: str, network: Network, optimized: Path, *, external_data: bool) -> None:
@@ -108,13 +112,22 @@ def _finish(optimized: Path, folder: Path, *, int8: bool, external_data: bool) -
 
 def _copy_side_files(source: ModelFolder, folder: Path) -> None:
     """Copy what declares the model; its weights and head are in the ONNX file."""
-    for file in [source.path / name for name in _SIDE_FILES] + list(source.path.glob(_OF_MODULES)):
-        if file.is_file():
+    for pattern in _SIDE_FILES:
+        for file in source.path.glob(pattern):
             target = folder / file.relative_to(source.path)
             target.parent.mkdir(exist_ok=True)
             shutil.copyfile(file, target)
     if not (folder / "tokenizer.json").is_file():
         load_tokenizer(source.name, source.path).tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def _save_options(config: RerankConfig, file: Path) -> None:
+    """Write into the `config.json` what the user said of the model; `models.declared` reads it."""
+    given = {name: getattr(config, name) for name in _DECLARING}
+    if added := {name: value for name, value in given.items() if value is not None}:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        content["rerank_plugins"] = content.get("rerank_plugins", {}) | added
+        file.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def _fusions() -> FusionOptions:

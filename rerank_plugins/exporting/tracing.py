@@ -43,7 +43,7 @@ def trace(name: str, network: Network, file: Path) -> None:
     except Exception as error:  # whatever the exporter and onnxruntime make of operations that they do not know
         raise UnsupportedModelError(
             f"'{name}' ({_architecture(network)}) cannot be exported to ONNX: {type(error).__name__}: "
-            f"{_first_line(error)} {_REMEDY}"
+            f"{_first_line(error)}. {_REMEDY}"
         ) from error
     if not difference < _TOLERANCE:
         raise UnsupportedModelError(
@@ -117,4 +117,4 @@ def _architecture(network: Network) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "")
+    return next(iter(str(error).splitlines()), "").rstrip(". ")
