@@ -74,7 +74,7 @@ def test_what_the_user_said_of_a_model_is_saved(tmp_path: Path) -> None:
     assert scores(tmp_path / "out") == pytest.approx(scores(source, **said), abs=1e-4)
     assert scores(tmp_path / "out", **said) == scores(tmp_path / "out")
     for option, other in (("prompt", "qwen3"), ("head", "token:c")):
-        with pytest.raises(InvalidValueError, match=f"{option}='.*' declares {option}=.*Leave {option} out"):
+        with pytest.raises(InvalidValueError, match=f"{option}=.* says .* itself, in its config.json. Leave {option} out"):
             Reranker(tmp_path / "out", **{option: other})
 
 
@@ -82,7 +82,7 @@ def test_a_label_is_in_the_graph(tmp_path: Path) -> None:
     source = save_bert(tmp_path / "source", labels=3)
     export(RerankConfig(model=str(source), label=2), tmp_path / "out")
     assert scores(tmp_path / "out") == pytest.approx(scores(source, label=2), abs=1e-4)
-    with pytest.raises(InvalidValueError, match=r"label=1: .* declares label=2"):
+    with pytest.raises(InvalidValueError, match=r"label=1: .* says 2 itself, in its config.json"):
         Reranker(tmp_path / "out", label=1)
     outputs = onnx.load(tmp_path / "out" / "model.onnx").graph.output
     assert [dimension.dim_value for dimension in outputs[0].type.tensor_type.shape.dim][1:] == [1]
