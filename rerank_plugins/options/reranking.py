@@ -111,7 +111,13 @@ class RuntimeOptions(Options):
         Check(_check_backend),
     ] = "auto"
     device: Annotated[str, Help("cpu, cuda, cuda:1, mps, or auto: cuda, else mps, else cpu.")] = "auto"
-    dtype: Annotated[DtypeName, Help("Precision of the weights. auto: fp16 on cuda and mps, fp32 on the CPU.")] = "auto"
+    dtype: Annotated[
+        DtypeName,
+        Help(
+            "Precision of the weights. auto: fp32 on the CPU; on cuda and mps bf16 for language models and weights "
+            "saved in it, else fp16."
+        ),
+    ] = "auto"
     num_threads: Annotated[int | None, Help("Threads of the ONNX backend.", none="all cores"), AtLeast(1)] = None
     # On a GPU the default of text-embeddings-inference; on the CPU what measured best (benchmarks/README.md).
     max_batch_tokens: Annotated[

@@ -35,6 +35,19 @@ def test_the_cpu_is_fp32() -> None:
         assert TorchBackend.place(RerankConfig(device="cpu", dtype=dtype)) == Placement("cpu", "fp32", None)
 
 
+@pytest.mark.parametrize("name", ["bert", "qwen3 classifier"])
+@pytest.mark.filterwarnings("ignore::rerank_plugins.errors.UnreadableTextWarning")
+@pytest.mark.filterwarnings("ignore::rerank_plugins.errors.ImplausibleScoresWarning")
+def test_bf16_on_the_cpu(name: str, model_folder: Callable[[str], Path]) -> None:
+    with Reranker(model_folder(name), device="cpu") as whole:
+        expected = logits(whole.rank(QUERY, DOCUMENTS))
+    with Reranker(model_folder(name), device="cpu", dtype="bf16") as half:
+        assert half.dtype == "bf16"
+        found = logits(half.rank(QUERY, DOCUMENTS))
+    assert found == pytest.approx(expected, abs=0.3 * (max(expected) - min(expected)))
+    assert found != expected
+
+
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "mps"])
 def test_a_device_that_is_not_there(device: str) -> None:
     with pytest.raises(InvalidValueError, match=f"device='{device}' cannot be used here: .*Use device='auto' or 'cpu'"):
