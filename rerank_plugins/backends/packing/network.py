@@ -40,7 +40,8 @@ class PackedNetwork:
         model = network.model
         self.encoder = model.base_model
         # A classifier or a language model of transformers holds its encoder; a network holds one without a head.
-        self._holder, self._place = (network, "model") if self.encoder is model else (model, model.base_model_prefix)
+        self._holder: torch.nn.Module = network if self.encoder is model else model
+        self._place = "model" if self.encoder is model else str(model.base_model_prefix)
         self.encode: Encode = lambda rows: hidden_states(self.encoder, rows)
         self.flash = self._shares = False
         self._answer = _Answer(self.encoder)
