@@ -63,8 +63,8 @@ class TorchBackend:
         if on_cpu and options.dtype == "fp16":
             raise InvalidValueError(
                 "dtype='fp16' is slower than fp32 on the CPU, and less exact. Use dtype='fp32' or 'auto'; 'bf16', "
-                "which takes half the memory, and half the time where the processor has bf16 instructions; a GPU; or an "
-                "int8 ONNX file."
+                "which takes half the memory, and half the time where the processor has bf16 instructions; a GPU; or "
+                "an int8 ONNX file."
             )
         return Placement(device, options.dtype, None)
 
