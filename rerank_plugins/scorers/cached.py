@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rerank_plugins.caching.base import KeyMaker, ScoreCache
+from rerank_plugins.caching.guarded import keep, look_up
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.scorers.answers import check_scored
 from rerank_plugins.scorers.base import Scorer
@@ -67,7 +68,7 @@ class CachedScorer:
             [self._keys.key(each.query, document, each.instruction) for document in each.documents] for each in lists
         ]
         unique = list(dict.fromkeys(key for own in keys for key in own))
-        found = dict(zip(unique, self._cache.get_many(unique), strict=True))
+        found = dict(zip(unique, look_up(self._cache, unique), strict=True))
         known = {key: score for key, score in found.items() if score is not None and math.isfinite(score.raw)}
         missing = [
             replace(each, documents=[text for text, key in zip(each.documents, own, strict=True) if key not in known])
@@ -82,7 +83,7 @@ class CachedScorer:
         for own, each in zip(lookup.keys, scored, strict=True):
             missing = (key for key in own if key not in lookup.known)
             new.update(zip(missing, each.scores, strict=True))
-        self._cache.set_many(new)
+        keep(self._cache, new)
         scores = lookup.known | new
         uncounted = set(lookup.known)
         merged = []

@@ -174,7 +174,7 @@ def test_redis_that_is_killed_and_comes_back(tmp_path: Path, caplog: pytest.LogC
     assert cache.get_many(list(SCORES)) == [None, None]
     cache.set_many(SCORES)
     assert cache.failures == 2
-    assert "Redis did not answer (ConnectionError); scoring continues without the cache." in caplog.text
+    assert "Redis gave no usable answer (ConnectionError); scoring continues without the cache." in caplog.text
     server.start()
     cache.set_many(SCORES)
     assert cache.get_many(list(SCORES)) == list(SCORES.values())
