@@ -37,7 +37,8 @@ class ModelFolder:
     Attributes:
         name: What the user asked for, for messages.
         path: The folder.
-        weights: The files that the backend loads weights from, relative to the folder; the first one is the entry.
+        weights: The files that the backend loads weights from, relative to the folder; the first one is the entry, and
+            the last ones are those that it names.
         trust_remote_code: Whether Python code that comes with the model may run.
         head: How its hidden states become a score.
     """
@@ -93,6 +94,8 @@ class Backend(Protocol):
     @classmethod
     def choose_weights(cls, files: Collection[str], config: RerankConfig) -> Sequence[str]:
         """Choose the files to load weights from; the first one is the entry.
+
+        What an ONNX file or a safetensors index names beside itself is added to them.
 
         Raises:
             ModelNotFoundError: If there are none, or the choice is ambiguous.

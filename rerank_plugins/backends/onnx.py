@@ -53,9 +53,7 @@ class OnnxBackend:
     @classmethod
     def choose_weights(cls, files: Collection[str], config: RerankConfig) -> Sequence[str]:
         """Take the file asked for, else `model.onnx`, else the only one; in the top folder, then in `onnx/`."""
-        entry = _choose_entry(str(config.model or "embedded"), files, config.onnx_file)
-        # With its external data: model.onnx_data, model.onnx.data
-        return [entry, *sorted(name for name in files if name.startswith((f"{entry}_", f"{entry}.")))]
+        return [_choose_entry(str(config.model or "embedded"), files, config.onnx_file)]
 
     @classmethod
     def place(cls, options: RuntimeOptions) -> Placement:

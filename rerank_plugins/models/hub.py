@@ -1,5 +1,6 @@
 """Download what a reranker needs of a Hub repository, and say what went wrong and how to fix it."""
 
+import glob
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def _snapshot(config: ModelOptions, weights: Sequence[str], *, local_files_only:
         cache_dir=_cache_dir(config),
         local_files_only=config.local_files_only or local_files_only,
         token=config.token,
-        allow_patterns=[*_TOKENIZER_AND_CONFIG, *scripts, *weights],
+        allow_patterns=[*_TOKENIZER_AND_CONFIG, *scripts, *map(glob.escape, weights)],
         ignore_patterns=_COPIES,
     )
     return Path(folder)

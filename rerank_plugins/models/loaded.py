@@ -1,12 +1,11 @@
 """A model in memory: tokenizer, pair template, backend, and the queue in front of it."""
 
-import hashlib
 from functools import cached_property
 
 from rerank_plugins.backends import check_attributes
 from rerank_plugins.backends.base import Backend
 from rerank_plugins.backends.layout import runner
-from rerank_plugins.errors import RerankError, UnsupportedModelError
+from rerank_plugins.errors import ModelError, RerankError, UnsupportedModelError
 from rerank_plugins.models.declared import DeclaredConfig
 from rerank_plugins.models.refusals import check_query_prompt, check_template
 from rerank_plugins.models.sanity import readable_probes, score_probes, warn_of_order
@@ -45,10 +44,12 @@ class LoadedModel:
 
     Raises:
         UnsupportedModelError: If the model cannot score a first pair.
+        ModelError: If its files change meanwhile.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
+        self._states = spec.states  # before anything of them is read
         self.tokenizer = load_tokenizer(spec.folder.name, spec.folder.path)
         self.template = read_model_template(spec.folder.name, spec.declared, self.tokenizer)
         self.languages = LanguageCheck(self.tokenizer.tokenizer, spec.declared.languages)
@@ -58,6 +59,7 @@ class LoadedModel:
         run = runner(self.backend, layout, pad_token_id=spec.declared.pad_token_id)
         self._score_a_first_pair(run)
         self._warn_of_order(run)
+        self._check_unchanged()
         self.scheduler = Scheduler(
             run,
             BatchLimits(
@@ -70,14 +72,15 @@ class LoadedModel:
 
     @cached_property
     def digest(self) -> str:
-        """A digest of the contents of all files that decide a score: it names the model wherever it lies."""
-        digest = hashlib.blake2b(digest_size=32)
-        for file in self.spec.files:
-            name = file.relative_to(self.spec.folder.path).as_posix()
-            with file.open("rb") as contents:
-                digest.update(len(name).to_bytes(8, "big") + name.encode())
-                digest.update(hashlib.file_digest(contents, "blake2b").digest())
-        return digest.hexdigest()
+        """What `ModelSpec.digest` says of the files that were loaded.
+
+        Raises:
+            ModelError: If they are not those that were loaded any more.
+        """
+        self._check_unchanged()
+        digest = self.spec.digest
+        self._check_unchanged()
+        return digest
 
     def encoder(self, options: ReadingOptions) -> Encoder:
         """Make what turns pairs into token ids for this model.
@@ -98,6 +101,18 @@ class LoadedModel:
     def close(self) -> None:
         """Score what is queued, then free threads and weights."""
         self.scheduler.close(on_end=self.backend.close)
+
+    def _check_unchanged(self) -> None:
+        """Refuse to name by its files a model that was loaded from others."""
+        try:
+            states = self.spec.states
+        except OSError:  # a file that was removed
+            states = ()
+        if changed := sorted({state[0] for state in {*self._states} ^ {*states}}):
+            raise ModelError(
+                f"The files of '{self.spec.folder.name}' changed since it was loaded: {', '.join(changed[:3])}. Load "
+                "it again; to replace a file, write the new one beside it and rename it."
+            )
 
     def _score_a_first_pair(self, run: Run) -> None:
         """Make wrong shapes fail when the model is loaded, not in the first call."""

@@ -77,13 +77,20 @@ def acquire_for(owner: T, spec: ModelSpec) -> "tuple[LoadedModel, weakref.finali
 
 
 def _key(spec: ModelSpec) -> Hashable:
-    """What decides weights and numbers; files by size and time, since weights that were trained on are others.
+    """What decides weights and numbers; files by their states, since weights that were trained on are others.
 
     Not the name: a folder may be given as a relative path, as an absolute one, or as a link.
     """
-    states = tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in spec.files)
     folder = spec.folder
-    return folder.path, folder.weights, folder.trust_remote_code, spec.reading, spec.backend, spec.placement, states
+    return (
+        folder.path,
+        folder.weights,
+        folder.trust_remote_code,
+        spec.reading,
+        spec.backend,
+        spec.placement,
+        spec.states,
+    )
 
 
 def _load(spec: ModelSpec) -> LoadedModel:

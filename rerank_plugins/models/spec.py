@@ -1,7 +1,8 @@
 """Everything about a model, resolved once from a user's options."""
 
+import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -12,14 +13,18 @@ from rerank_plugins.errors import ModelNotFoundError
 from rerank_plugins.models.declared import DeclaredConfig, read_declared
 from rerank_plugins.models.source import Source, find_source
 from rerank_plugins.models.unusable import check_usable, explain_files
+from rerank_plugins.models.weight_files import named_files
 from rerank_plugins.options import RerankConfig
 
 # Formats that this package knows enough about to say what is wrong with a file.
 _WEIGHTS = (".safetensors", ".onnx")
 # Files that decide how a text becomes token ids and a number becomes a score, beside the weights.
-_CONFIGURATION = (".json", ".txt", ".model", ".jinja", ".py")
+CONFIGURATION = (".json", ".txt", ".model", ".codes", ".bpe", ".tokenizer", ".tiktoken", ".vocab", ".jinja", ".py")
 # Where sentence-transformers keeps the weights of the modules behind a Transformer: 2_Dense/model.safetensors.
 _MODULE_WEIGHTS = re.compile(r"\d+_\w+/model\.safetensors")
+
+# Of each file: its path, inode, size, and when its contents and its inode changed.
+FileStates = tuple[tuple[str, int, int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class ModelSpec:
     def files(self) -> list[Path]:
         """All files that decide a score: weights, configuration, tokenizer, and code that may run."""
         path = self.folder.path
-        side = (file for file in path.iterdir() if file.suffix in _CONFIGURATION and file.is_file())
+        side = (file for file in path.iterdir() if file.suffix in CONFIGURATION and file.is_file())
         modules = (path / name for name in head_weights(self.declared.head) if (path / name).is_file())
         return sorted({*side, *modules, *(path / name for name in self.folder.weights)})
 
@@ -51,6 +56,23 @@ class ModelSpec:
         """How the model is read: what decides a score, beside the files, and may come from options."""
         declared = self.declared
         return f"{declared.head!r} {declared.prompt!r} {declared.query_prompt!r}"
+
+    @property
+    def digest(self) -> str:
+        """A digest of the names and contents of these files: it names the model wherever it lies."""
+        digest = hashlib.blake2b(digest_size=32)
+        for file in self.files:
+            name = file.relative_to(self.folder.path).as_posix().encode()
+            with file.open("rb") as contents:
+                digest.update(len(name).to_bytes(8, "big") + name)
+                digest.update(hashlib.file_digest(contents, "blake2b").digest())
+        return digest.hexdigest()
+
+    @property
+    def states(self) -> FileStates:
+        """What changes when a file is replaced or overwritten, even by one of the same size and date."""
+        stats = [(str(file), file.stat()) for file in self.files]
+        return tuple((name, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in stats)
 
 
 def head_weights(head: Head) -> tuple[str, ...]:
@@ -78,14 +100,18 @@ def resolve(config: RerankConfig, *, download: bool = True) -> ModelSpec:
         raise _nothing_to_load(source)
     weights = _choose_weights(backend, source, config)
     placement = backend.place(config)  # Before a download of gigabytes: a wrong device is an error now.
-    path = source.fetch([*weights, *_module_weights(source.files)] if download else [])
+    modules = _module_weights(source.files)
+    path = source.fetch([*weights, *modules] if download else [])
+    named = named_files(source.name, path, weights)
+    if named and download:
+        path = source.fetch([*weights, *modules, *named])
     here = download or any((path / each).is_file() for each in weights)
     if here:
-        _check_files(source.name, path, weights)
+        _check_files(source.name, path, weights, named if download else ())
     declared = read_declared(source.name, path, config)
     if here and any(name.endswith(".safetensors") for name in weights):
         _check_head_weights(source.name, path, declared.head)
-    folder = ModelFolder(source.name, path, weights, config.trust_remote_code, declared.head)
+    folder = ModelFolder(source.name, path, (*weights, *named), config.trust_remote_code, declared.head)
     return ModelSpec(folder, declared, backend, placement)
 
 
@@ -117,16 +143,20 @@ def _choose_weights(backend: type[Backend], source: Source, config: RerankConfig
         raise
 
 
-def _check_files(name: str, path: Path, weights: Collection[str]) -> None:
+def _check_files(name: str, path: Path, weights: Sequence[str], named: Sequence[str]) -> None:
     """Refuse files that are missing or are not what their names say; a backend's own formats are its own business."""
-    if missing := [each for each in weights if not (path / each).is_file()]:
+    _check_present(name, path, weights)
+    if weights and PurePosixPath(weights[0]).suffix in _WEIGHTS:
+        check_usable(path)
+    _check_present(name, path, named)
+
+
+def _check_present(name: str, path: Path, files: Sequence[str]) -> None:
+    if missing := [each for each in files if not (path / each).is_file()]:
         raise ModelNotFoundError(
             f"'{name}' lacks {', '.join(missing)} in '{path}'. If a download was interrupted, load it once with a "
             "network."
         )
-    ours = bool(weights) and all(PurePosixPath(each).suffix in _WEIGHTS for each in weights)
-    if ours:
-        check_usable(path)
 
 
 def _nothing_to_load(source: Source) -> ModelNotFoundError:

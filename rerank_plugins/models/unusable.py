@@ -176,7 +176,7 @@ def _missing_shards(folder: Path, names: Collection[str]) -> str | None:
         return None
     weight_map = read_fields(str(folder), index).fields("weight_map")
     shards = sorted({weight_map.text(weight) or "" for weight in weight_map})
-    missing = [shard for shard in shards if shard not in names]
+    missing = [shard for shard in shards if not (folder / shard).is_file()]
     if not missing:
         return None
     return (

@@ -1,6 +1,7 @@
 """Model folders that contain only configuration files."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -67,3 +68,35 @@ def saved_by_sentence_transformers(
 def write_json(file: Path, content: Any) -> None:
     """Write a file of a model's folder."""
     file.write_text(json.dumps(content))
+
+
+def with_external_data(folder: Path, place: Path, *, location: str = "weights.bin", name: str = "model.onnx") -> Path:
+    """Copy an ONNX model, with its weights in a file of their own beside `name`."""
+    import onnx
+
+    shutil.copytree(folder, place, ignore=shutil.ignore_patterns("*.onnx"))
+    (place / name).parent.mkdir(exist_ok=True)
+    onnx.save_model(
+        onnx.load(folder / "model.onnx"),
+        place / name,
+        save_as_external_data=True,
+        location=location,
+        size_threshold=100,  # Shapes stay in the file: onnxruntime reads them before the weights.
+    )
+    return place
+
+
+def sharded(folder: Path, place: Path, shards: Sequence[str] = ("one.safetensors", "two.safetensors")) -> Path:
+    """Copy a model, with its safetensors in shards and an index that names them."""
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(folder, place, ignore=shutil.ignore_patterns("*.safetensors"))
+    weights = load_file(folder / "model.safetensors")
+    weight_map = {key: shards[number % len(shards)] for number, key in enumerate(weights)}
+    for shard in shards:
+        (place / shard).parent.mkdir(exist_ok=True)
+        own = {key: weights[key] for key, name in weight_map.items() if name == shard}
+        save_file(own, place / shard, metadata={"format": "pt"})
+    index = {"metadata": {"total_size": 0}, "weight_map": weight_map}
+    (place / "model.safetensors.index.json").write_text(json.dumps(index))
+    return place

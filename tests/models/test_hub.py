@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+
+from tests.models.folders import sharded, with_external_data
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 PAGE = b"<!doctype html><title>Sign in to the company's network</title>"
@@ -87,7 +90,7 @@ class Handler(BaseHTTPRequestHandler):
             names = [{"rfilename": each["path"]} for each in self._tree(folder)]
             self._answer(200, json.dumps({"id": f"{owner}/{name}", "sha": COMMIT, "siblings": names}).encode())
         else:
-            content = (folder / "/".join(rest)).read_bytes()
+            content = (folder / unquote("/".join(rest))).read_bytes()
             self._answer(200, content, **{"ETag": f'"{hash(content):x}"', "X-Repo-Commit": COMMIT})
 
     def _tree(self, folder: Path) -> list[dict[str, object]]:
@@ -119,7 +122,23 @@ def hub(model_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFa
     (both / "onnx" / "model_quantized.onnx").write_bytes(b"unused")
     (both / "openvino").mkdir()
     (both / "openvino" / "copy.safetensors").write_bytes(b"unused")
-    repositories = {"acme/both": both, "acme/bert": model_folder("bert"), "acme/secret": model_folder("bert-onnx")}
+    apart = with_external_data(
+        model_folder("bert-onnx"),
+        tmp_path_factory.mktemp("apart") / "m",
+        name="onnx/model.onnx",
+        location="all weights[1]",
+    )
+    (apart / "onnx" / "all weights1").write_bytes(b"unused")
+    shards = sharded(
+        model_folder("bert"), tmp_path_factory.mktemp("shards") / "m", ("one.safetensors", "parts/two.safetensors")
+    )
+    repositories = {
+        "acme/both": both,
+        "acme/bert": model_folder("bert"),
+        "acme/secret": model_folder("bert-onnx"),
+        "acme/apart": apart,
+        "acme/shards": shards,
+    }
     with Hub(repositories) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -185,6 +204,21 @@ def test_the_onnx_backend_downloads_one_onnx_file(load: Callable[..., dict[str, 
     for environment, options in ({"HF_HUB_OFFLINE": "1"}, {}), ({}, {"local_files_only": True}), (UNREACHABLE, {}):
         assert load(environment, model="acme/both", backend="onnx", **options) == first
         assert hub.asked == []
+
+
+@pytest.mark.parametrize(
+    ("model", "backend", "named"),
+    [("acme/apart", "onnx", "onnx/all%20weights%5B1%5D"), ("acme/shards", "torch", "parts/two.safetensors")],
+)
+def test_what_the_weights_name_is_downloaded_too(
+    load: Callable[..., dict[str, object]], hub: Hub, model: str, backend: str, named: str
+) -> None:
+    first = load(model=model)
+    assert first["backend"] == backend
+    fetched = " ".join(hub.asked)
+    assert named in fetched
+    assert "weights1" not in fetched
+    assert load({"HF_HUB_OFFLINE": "1"}, model=model) == first
 
 
 def test_without_torch_the_onnx_file_is_taken(load: Callable[..., dict[str, object]], tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from rerank_plugins.backends.torch import TorchBackend
 from rerank_plugins.models.registry import Registry
 from rerank_plugins.models.spec import ModelSpec, resolve
 from tests.fakes import controlled
+from tests.models.folders import with_external_data
 from tests.models.test_source import copy_of
 from tests.texts import DOCUMENTS, QUERY
 from tests.tiny_models import save_bert
@@ -108,6 +109,22 @@ class TestSharing:
             (folder / name).write_text("{}")
         with Reranker(folder, backend=backend):
             os.utime(folder / name, ns=(0, 0))
+            with Reranker(folder, backend=backend):
+                assert controls.loads == 2
+
+    @pytest.mark.parametrize("name", ["onnx/model.onnx", "onnx/weights.bin", "tokenizer.json"])
+    @pytest.mark.parametrize("way", ["in place", "by rename"])
+    def test_a_file_that_is_replaced_is_loaded_again_whatever_its_size_and_date(
+        self, model_folder: Callable[[str], Path], tmp_path: Path, name: str, way: str
+    ) -> None:
+        backend, controls = controlled()
+        folder = with_external_data(model_folder("bert-onnx"), tmp_path / "m", name="onnx/model.onnx")
+        with Reranker(folder, backend=backend):
+            before = (folder / name).stat()
+            target = folder / name if way == "in place" else tmp_path / "new"
+            target.write_bytes((folder / name).read_bytes())
+            os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+            target.rename(folder / name)
             with Reranker(folder, backend=backend):
                 assert controls.loads == 2
 

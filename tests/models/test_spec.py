@@ -1,5 +1,6 @@
 """What a model is and how it is run, resolved once: backend, files, placement, and what names its contents."""
 
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -9,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from rerank_plugins import InvalidTypeError, InvalidValueError, ModelNotFoundError, RerankConfig, Reranker
+from rerank_plugins import InvalidTypeError, InvalidValueError, ModelError, ModelNotFoundError, RerankConfig, Reranker
 from rerank_plugins.backends import backend_name, choose_backend, requested_backend
 from rerank_plugins.backends.base import Placement
 from rerank_plugins.backends.onnx import OnnxBackend
 from rerank_plugins.backends.torch import TorchBackend
 from rerank_plugins.models.loaded import LoadedModel
 from rerank_plugins.models.source import EMBEDDED_FOLDER
-from rerank_plugins.models.spec import ModelSpec, resolve
+from rerank_plugins.models.spec import CONFIGURATION, ModelSpec, resolve
 from tests.fakes import CountBackend, controlled
+from tests.models.folders import sharded, with_external_data
 from tests.models.test_source import copy_of
 
 TOP, SUB, TENSORS = "model.onnx", "onnx/model.onnx", "model.safetensors"
@@ -141,10 +143,13 @@ class TestWeights:
         assert self.weights(folder) == (SUB,)
 
     def test_external_data_comes_with_its_file(self, model_folder: Callable[[str], Path], tmp_path: Path) -> None:
-        folder = copy_of(model_folder("bert-onnx"), tmp_path / "m")
+        folder = with_external_data(model_folder("bert-onnx"), tmp_path / "m", location="any name.bin")
         for name in ("model.onnx_data", "model.onnx.data", "model_int8.onnx"):
             (folder / name).write_bytes(b"")
-        assert self.weights(folder) == ("model.onnx", "model.onnx.data", "model.onnx_data")
+        assert self.weights(folder) == ("model.onnx", "any name.bin")
+        (folder / "any name.bin").unlink()
+        with pytest.raises(ModelNotFoundError, match=r"lacks any name.bin in .*load it once with a network"):
+            self.weights(folder)
 
     def test_all_shards_are_taken(self, model_folder: Callable[[str], Path], tmp_path: Path) -> None:
         folder = copy_of(model_folder("bert"), tmp_path / "m", TENSORS)
@@ -182,9 +187,7 @@ class TestDigest:
         return copy_of(model_folder("bert"), tmp_path / "m")
 
     def digest(self, folder: Path, **options: Any) -> str:
-        loaded = LoadedModel(resolve(RerankConfig(model=str(folder), **options)))
-        loaded.close()
-        return loaded.digest
+        return resolve(RerankConfig(model=str(folder), **options)).digest
 
     def names(self, folder: Path, **options: Any) -> set[str]:
         spec: ModelSpec = resolve(RerankConfig(model=str(folder), **options))
@@ -212,6 +215,7 @@ class TestDigest:
             "merges.txt",
             "sentencepiece.bpe.model",
             "spm.model",
+            "bpe.codes",
             "prompt.jinja",
             "modeling_mine.py",
         ],
@@ -234,22 +238,47 @@ class TestDigest:
     def test_shards_and_external_data_are_among_the_files(
         self, model_folder: Callable[[str], Path], tmp_path: Path
     ) -> None:
-        sharded = copy_of(model_folder("bert"), tmp_path / "sharded")
-        (sharded / "model-00002-of-00002.safetensors").write_bytes(b"")
-        assert {TENSORS, "model-00002-of-00002.safetensors"} <= self.names(sharded)
-        external = copy_of(model_folder("bert-onnx"), tmp_path / "external")
-        (external / "model.onnx_data").write_bytes(b"")
-        assert {"model.onnx", "model.onnx_data", "config.json", "tokenizer.json"} <= self.names(external)
-
-    def test_external_data_changes_it(self, model_folder: Callable[[str], Path], tmp_path: Path) -> None:
-        folder = copy_of(model_folder("bert-onnx"), tmp_path / "m")
-        (folder / "model.onnx_data").write_bytes(b"one")
-        before = self.digest(folder)
-        (folder / "model.onnx_data").write_bytes(b"two")
-        assert self.digest(folder) != before
+        shards = ("one.safetensors", "parts/two.safetensors")
+        assert {*shards} <= self.names(sharded(model_folder("bert"), tmp_path / "sharded", shards))
+        external = with_external_data(model_folder("bert-onnx"), tmp_path / "external")
+        assert {"model.onnx", "weights.bin", "config.json", "tokenizer.json"} <= self.names(external)
 
     def test_the_name_of_a_file_counts(self, folder: Path) -> None:
         (folder / "vocab.txt").write_text("a")
         before = self.digest(folder)
         (folder / "vocab.txt").rename(folder / "merges.txt")
         assert self.digest(folder) != before
+
+    @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+    def test_it_does_not_name_a_model_by_files_that_came_later(self, folder: Path, name: str) -> None:
+        loaded = LoadedModel(resolve(RerankConfig(model=str(folder))))
+        loaded.close()
+        assert loaded.digest == self.digest(folder)
+        again = LoadedModel(resolve(RerankConfig(model=str(folder))))
+        again.close()
+        (folder / name).write_bytes((folder / name).read_bytes())
+        with pytest.raises(ModelError, match=rf"The files of .* changed since it was loaded: .*{name}\. Load it again"):
+            _ = again.digest
+        (folder / name).unlink()
+        with pytest.raises(ModelError, match="changed since it was loaded"):
+            _ = again.digest
+
+    def test_files_that_change_while_they_are_loaded(self, folder: Path) -> None:
+        class Meanwhile(TorchBackend):
+            def __init__(self, *arguments: Any) -> None:
+                super().__init__(*arguments)
+                (folder / TENSORS).write_bytes((folder / TENSORS).read_bytes())
+
+        with pytest.raises(ModelError, match=r"changed since it was loaded: .*model\.safetensors"):
+            Reranker(folder, backend=Meanwhile)
+
+    def test_all_vocabularies_of_transformers_count(self) -> None:
+        """Whatever a tokenizer without a tokenizer.json is made of."""
+        import transformers
+
+        # Their source says it, since many of them cannot be imported without further libraries.
+        sources = Path(transformers.__file__).parent.glob("models/*/tokenization_*.py")
+        named = (re.findall(r'_file": "([^"]+)"', source.read_text(encoding="utf-8")) for source in sources)
+        names = {name for each in named for name in each}
+        assert {"vocab.txt", "spiece.model"} <= names
+        assert {Path(name).suffix for name in names} <= {*CONFIGURATION}
