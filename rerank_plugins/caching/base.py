@@ -6,6 +6,9 @@ from typing import Protocol, runtime_checkable
 
 from rerank_plugins.scores import DocumentScore
 
+# Part of every key: raise it with any change that can change a score after a pair became tokens, such as in a backend,
+# in a head, or in how windows become one score. What changes the tokens raises ENCODING_VERSION.
+SCORING_VERSION = 1
 # URL schemes of a Redis server; the last one is a Unix socket.
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
@@ -15,7 +18,7 @@ class ScoreCache(Protocol):
     """Where scores are kept, under the 32 bytes that `KeyMaker.key` makes of a pair.
 
     It may forget any score at any time, and must never answer with another pair's. It is called from many threads, and
-    must not raise: scoring continues without it.
+    each call waits for it. If it raises, or answers with anything else, that is logged, and the pairs are scored.
     """
 
     def get_many(self, keys: Sequence[bytes]) -> list[DocumentScore | None]:
@@ -40,7 +43,7 @@ class KeyMaker:
 
     def __init__(self, fingerprint: str) -> None:
         self._start = hashlib.blake2b(digest_size=32)
-        _add(self._start, fingerprint)
+        _add(self._start, f"{SCORING_VERSION} {fingerprint}")
 
     def key(self, query: str, document: str, instruction: str | None = None) -> bytes:
         """Name a pair. Each part is preceded by its length, so no two pairs have the same name."""

@@ -31,9 +31,19 @@ def server() -> Iterator[FakeRedis]:
         yield running
 
 
-@pytest.fixture(params=[*ODDITIES, *MORE_ODDITIES])
+ALL = ODDITIES | MORE_ODDITIES
+# One of each kind: of another type, an error, in the middle of it, slow, and without an end.
+SOME = ("a number", "an error", "half of it, and closes", "drips", "never ends")
+
+
+@pytest.fixture(params=ALL)
 def oddity(request: pytest.FixtureRequest) -> Saying:
-    return (ODDITIES | MORE_ODDITIES)[request.param]
+    return ALL[request.param]
+
+
+@pytest.fixture(params=[name if name in SOME else pytest.param(name, marks=pytest.mark.attack) for name in ALL])
+def some_oddity(request: pytest.FixtureRequest) -> Saying:
+    return ALL[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +56,7 @@ class TestOddAnswers:
     """Each of them, in each place, is a miss; a server that has come to its senses is used again."""
 
     @pytest.mark.parametrize("place", ["values", "handshake"])
-    def test_nothing_reaches_the_caller(self, server: FakeRedis, oddity: Saying, place: str) -> None:
+    def test_nothing_is_raised(self, server: FakeRedis, oddity: Saying, place: str) -> None:
         url = server.url if place == "values" else server.url.replace("//", "//:word@").replace("/0", "/1")
         server.odd_for = (b"MGET", b"SET") if place == "values" else (b"AUTH", b"SELECT")
         server.odd = oddity
@@ -104,16 +114,16 @@ class TestOddAnswers:
 class TestScoring:
     """A ranker and an engine whose cache fails work as those without a cache."""
 
-    def test_a_reranker_gives_the_same(self, server: FakeRedis, oddity: Saying, plain: Reranker) -> None:
+    def test_a_reranker_gives_the_same(self, server: FakeRedis, some_oddity: Saying, plain: Reranker) -> None:
         expected = plain.rank(QUERY, DOCUMENTS)
         with Reranker(cache=RedisCache(server.url, timeout=0.05, retry_after=0)) as reranker:
             reranker.rank(QUERY, DOCUMENTS[:2])
-            server.odd = oddity
+            server.odd = some_oddity
             assert reranker.rank(QUERY, DOCUMENTS) == expected
             assert asyncio.run(reranker.arank(QUERY, DOCUMENTS)) == expected
 
-    async def test_an_engine_stays_ready(self, server: FakeRedis, oddity: Saying, plain: Reranker) -> None:
-        server.odd = oddity
+    async def test_an_engine_stays_ready(self, server: FakeRedis, some_oddity: Saying, plain: Reranker) -> None:
+        server.odd = some_oddity
         cache = RedisCache(server.url, timeout=0.05, retry_after=0)
         engine = Engine(lambda: Reranker(cache=cache), timeout=SECONDS)
         async with engine.running():
