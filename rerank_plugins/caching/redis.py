@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 # What an answer may take beside its values: the protocol's own bytes, for each value and for a new connection.
 _BYTES_A_VALUE = max(VALUE_BYTES.values()) + 64
 _BYTES_A_CALL = 65_536
+# Storing so many takes 10 ms of CPU time in redis-py: longer calls may wait longer.
+_VALUES_A_TIMEOUT = 250
 
 
 class RedisCache:
@@ -36,8 +38,8 @@ class RedisCache:
         url: Its address: redis://host:6379/0, rediss:// for TLS, unix:// for a socket.
         namespace: Prefix of the keys, for servers that several applications share.
         ttl: Seconds until a score expires.
-        timeout: Seconds that a call of the cache may take in all: connecting, sending and receiving. A `socket_timeout`
-            in the URL wins: redis://host:6379/0?socket_timeout=0.5.
+        timeout: Seconds that a call of the cache may take in all: connecting, sending and receiving; as many again for
+            every further 250 scores. A `socket_timeout` in the URL wins: redis://host:6379/0?socket_timeout=0.5.
         retry_after: Seconds to leave Redis alone after a failure; then one call tries whether it is back, and the
             others go on without it until it is.
 
@@ -103,7 +105,8 @@ class RedisCache:
         if not values or not self._may_ask():
             return None
         try:
-            with limited(seconds=self._timeout, max_bytes=_BYTES_A_CALL + values * _BYTES_A_VALUE):
+            seconds = self._timeout * math.ceil(values / _VALUES_A_TIMEOUT)
+            with limited(seconds=seconds, max_bytes=_BYTES_A_CALL + values * _BYTES_A_VALUE):
                 found = question()
         except Exception as error:  # noqa: BLE001 - an odd answer makes redis-py raise anything, such as AttributeError
             self._failed(error)

@@ -158,6 +158,14 @@ def test_redis_keeps_scores_in_a_namespace_and_for_a_time(redis: Server) -> None
 
 
 @pytest.mark.redis
+def test_long_calls_come_through(redis: Server) -> None:
+    cache = RedisCache(redis.url)
+    scores = {number.to_bytes(32, "big"): DocumentScore(number / 3) for number in range(20_000)}
+    cache.set_many(scores)
+    assert cache.get_many(list(scores)) == list(scores.values())
+
+
+@pytest.mark.redis
 def test_what_another_program_wrote_is_not_taken_for_a_score(redis: Server) -> None:
     cache = RedisCache(redis.url)
     Redis.from_url(redis.url).set(b"rerank:" + b"a" * 32, b"something else")
