@@ -132,10 +132,11 @@ class RedisCache:
 
 
 def _open_client(url: str, timeout: float) -> Redis:
+    kind = connection_class(url)
     try:
-        return Redis.from_url(
+        client = Redis.from_url(
             url,
-            connection_class=connection_class(url),
+            connection_class=kind,
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
             # Without retries: another try has no time left.
@@ -143,11 +144,13 @@ def _open_client(url: str, timeout: float) -> Redis:
             # A third version of the protocol begins with a round trip.
             protocol=2,
         )
-    except ValueError:  # Its message quotes the port, which may be a part of a password.
+        kind(**client.connection_pool.connection_kwargs)  # It connects later, and looks at its options now.
+    except (ValueError, TypeError, RedisError):  # Messages quote the port, which may be a part of a password.
         raise InvalidValueError(
             "The Redis URL of the cache is invalid. Write redis://:password@host:port/0, with / and # in the "
-            "password escaped as %2F and %23."
+            "password escaped as %2F and %23, and behind a ? only options that redis-py knows."
         ) from None
+    return client
 
 
 def _checked(answer: object, values: int) -> list[Any]:

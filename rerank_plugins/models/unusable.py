@@ -176,13 +176,20 @@ def _missing_shards(folder: Path, names: Collection[str]) -> str | None:
         return None
     weight_map = read_fields(str(folder), index).fields("weight_map")
     shards = sorted({weight_map.text(weight) or "" for weight in weight_map})
-    missing = [shard for shard in shards if not (folder / shard).is_file()]
+    missing = [shard for shard in shards if not _is_there(folder / shard)]
     if not missing:
         return None
     return (
         f"'{folder}' lacks {len(missing)} of {len(shards)} weight files that its {index.name} names: "
         f"{_listed(missing)}. The download is incomplete: download it again."
     )
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def _listed(names: Collection[str]) -> str:

@@ -10,6 +10,9 @@ from rerank_plugins.models.external_data import external_locations
 
 _WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 
+# Bytes of a file's name that every system allows.
+_LONGEST = 255
+
 
 def named_files(model: str, folder: Path, weights: Sequence[str]) -> tuple[str, ...]:
     """Name the files that are opened because the weights name them, and that are not among them.
@@ -60,6 +63,8 @@ def _safetensors(model: str, source: str, name: str) -> str:
 def _inside(model: str, source: str, name: str, *, base: str = "") -> str:
     """Return a name relative to the model's folder if it stays below `base`, whatever the system makes of it."""
     parts = PurePosixPath(name).parts
+    if len(name.encode()) > _LONGEST:
+        raise _refused(model, source, name, f"has {len(name)} characters")
     if not parts or parts[0] == "/" or ".." in parts or any(character in name for character in "\\:\0"):
         raise _refused(model, source, name, "leads out of the model's folder")
     return PurePosixPath(base, name).as_posix()

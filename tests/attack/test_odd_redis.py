@@ -2,7 +2,9 @@
 
 import asyncio
 import random
+import socket
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 
@@ -89,6 +91,22 @@ class TestOddAnswers:
         cache.set_many(many)
         assert cache.failures == 2
 
+    def test_a_name_that_is_not_resolved_in_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        gate, resolved = threading.Event(), threading.Event()
+
+        def resolve(*_: object) -> list[object]:
+            gate.wait(SECONDS)
+            resolved.set()
+            return []
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        cache = RedisCache("redis://somewhere:6379/0", timeout=0.05)
+        assert cache.get_many(KEYS) == [None, None]
+        assert cache.failures == 1
+        assert not resolved.is_set()
+        gate.set()
+        assert resolved.wait(SECONDS)
+
     def test_the_url_may_give_the_deadline(self, server: FakeRedis) -> None:
         cache = RedisCache(f"{server.url}?socket_timeout={PATIENT}", timeout=0.001)
         cache.set_many(SCORES)
@@ -98,6 +116,20 @@ class TestOddAnswers:
     def test_a_deadline_must_be_one(self, timeout: float) -> None:
         with pytest.raises(InvalidValueError, match="timeout must be a positive number of seconds, got"):
             RedisCache("redis://127.0.0.1:1/0", timeout=timeout)
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "redis://:secret@host:port/0",
+            "redis://:secret@host:1/0?socket_timeot=1",
+            "redis://:secret@host:1/0?socket_timeout=short",
+            "rediss://:secret@host:1/0?ssl_cert_reqs=maybe",
+        ],
+    )
+    def test_an_odd_address_is_refused_where_it_is_given(self, url: str) -> None:
+        with pytest.raises(InvalidValueError, match="The Redis URL of the cache is invalid") as caught:
+            RedisCache(url)
+        assert "secret" not in str(caught.value)
 
     def test_one_call_tries_and_the_others_go_on(self, server: FakeRedis) -> None:
         cache = RedisCache(server.url, timeout=PATIENT, retry_after=SECONDS)

@@ -127,6 +127,13 @@ OUTSIDE = [
 ]
 
 
+def test_a_name_that_no_file_has(model_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = copy_of(model_folder("bert-onnx"), tmp_path / "m")
+    saved(folder / "model.onnx", helper.make_model(graph(external("x", "x" * 5000))))
+    with pytest.raises(UnsupportedModelError, match=r"names the weights .xxx.*xxx., which has 5000 characters"):
+        resolve(RerankConfig(model=str(folder)))
+
+
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_external_data_stays_in_the_folder(model_folder: Callable[[str], Path], tmp_path: Path, name: str) -> None:
     folder = copy_of(model_folder("bert-onnx"), tmp_path / "m")
