@@ -58,6 +58,13 @@ class ServiceSettings(Options):
         200_000
     )
     max_body_bytes: Annotated[int, Help("Maximum bytes of a request's body."), AtLeast(1)] = 16 * 2**20
+    max_connections: Annotated[
+        int, Help("Maximum open connections; fewer if the process may not open as many files."), AtLeast(1)
+    ] = 1_000
+    header_timeout: Annotated[float, Help("Seconds in which a request's line and headers must arrive.")] = 60.0
+    send_timeout: Annotated[float, Help("Seconds after which an answer is given up that the caller does not read.")] = (
+        60.0
+    )
     cors_origins: Annotated[
         tuple[str, ...], Help("Origins of web pages that may call the service, with commas between them.")
     ] = ()

@@ -192,8 +192,8 @@ def command(*arguments: object, **environment: str) -> Iterator["tuple[subproces
     assert process.stderr is not None
     try:
         for line in process.stderr:
-            if "Uvicorn running on" in line:
-                yield process, json.loads(line)["event"].split()[3]
+            if '"event": "listening"' in line:
+                yield process, json.loads(line)["url"]
                 break
     finally:
         process.kill()
