@@ -57,7 +57,13 @@ class ServiceSettings(Options):
     max_characters: Annotated[int, Help("Maximum characters of a query, document or instruction."), AtLeast(1)] = (
         200_000
     )
-    max_body_bytes: Annotated[int, Help("Maximum bytes of a request's body."), AtLeast(1)] = 16 * 2**20
+    max_body_bytes: Annotated[int, Help("Maximum bytes of a request's body."), AtLeast(1)] = 4 * 2**20
+    max_queue_bytes: Annotated[
+        int,
+        Help("Maximum bytes of the bodies of all requests in progress, and of answers that are not read yet. More are "
+             "refused."),
+        AtLeast(1),
+    ] = 64 * 2**20  # fmt: skip
     max_connections: Annotated[
         int, Help("Maximum open connections; fewer if the process may not open as many files."), AtLeast(1)
     ] = 1_000

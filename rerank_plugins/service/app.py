@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from fastapi import Depends, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
@@ -20,6 +19,7 @@ from rerank_plugins.service import routes, status
 from rerank_plugins.service.admission import Admission
 from rerank_plugins.service.context import Context
 from rerank_plugins.service.engine import Engine, Ranker
+from rerank_plugins.service.incoming import Incoming
 from rerank_plugins.service.metrics import Metrics
 from rerank_plugins.service.middleware.bodies import BodyLimit
 from rerank_plugins.service.middleware.keys import KeyCheck
@@ -60,11 +60,11 @@ def create_app(settings: ServiceSettings, config: RerankConfig, *, load: Callabl
         dependencies=[Depends(HTTPBearer(auto_error=False))] if settings.api_keys else [],
         lifespan=lifespan,
     )
-    app.state.context = Context(settings, config, engine, admission, Metrics())
+    app.state.context = Context(settings, config, engine, admission, Incoming(settings.max_queue_bytes), Metrics())
     app.include_router(routes.router)
     app.include_router(status.router)
     app.mount("/page", StaticFiles(directory=status.PAGE), name="page")
-    for kind in (RerankError, HTTPException, RequestValidationError):
+    for kind in (RerankError, HTTPException):
         app.add_exception_handler(kind, _refuse)
     _add_middleware(app, app.state.context)
     return app

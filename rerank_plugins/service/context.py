@@ -7,6 +7,7 @@ from fastapi import Request
 from rerank_plugins.options import RerankConfig, ServiceSettings
 from rerank_plugins.service.admission import Admission
 from rerank_plugins.service.engine import Engine, State
+from rerank_plugins.service.incoming import Incoming
 from rerank_plugins.service.metrics import Metrics
 
 
@@ -19,6 +20,7 @@ class Context:
         config: Which model it serves, and how.
         engine: The model's host.
         admission: Which requests are accepted.
+        incoming: The bytes of bodies under way.
         metrics: Where requests are counted.
     """
 
@@ -26,6 +28,7 @@ class Context:
     config: RerankConfig
     engine: Engine
     admission: Admission
+    incoming: Incoming
     metrics: Metrics
 
     @property

@@ -7,10 +7,6 @@ class UnauthorizedError(RerankError):
     """The API key is missing or invalid."""
 
 
-class UnreadableBodyError(RerankError):
-    """The body can't be parsed as JSON."""
-
-
 class BodyTimeoutError(RerankError):
     """The body was not received in time."""
 

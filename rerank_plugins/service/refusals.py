@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from rerank_plugins.errors import (
@@ -33,14 +31,15 @@ from rerank_plugins.service.errors import (
     DisconnectedError,
     DrainingError,
     UnauthorizedError,
-    UnreadableBodyError,
 )
 from rerank_plugins.wire.base import Format
-from rerank_plugins.wire.paths import SHARED_PATH, first_format, format_of
+from rerank_plugins.wire.errors import IncompleteBodyError, InvalidBodyError, UnreadableBodyError
+from rerank_plugins.wire.paths import first_format
 
 # From the specific to the general: the first match counts.
 STATUS: Mapping[type[RerankError], int] = {
     UnreadableBodyError: 400,
+    IncompleteBodyError: 400,
     UnauthorizedError: 401,
     BodyTimeoutError: 408,
     BodyTooLargeError: 413,
@@ -73,20 +72,11 @@ DESCRIPTIONS: Mapping[int, str] = {
     413: "The body is too large.",
     422: "A field is invalid or over a limit.",
     424: "The model returned no usable scores (text-embeddings-inference format).",
-    429: "Too many documents are waiting. `Retry-After` says when to retry.",
+    429: "Too many documents or bytes are waiting. `Retry-After` says when to retry.",
     500: "The model returned no usable scores, or an internal error occurred.",
     503: "The model is unavailable, or the service is shutting down.",
     504: "The request timed out.",
 }
-# What stops Python's JSON parser, apart from a syntax error. From the specific to the general.
-_UNREADABLE: Mapping[type[Exception], str] = {
-    UnicodeDecodeError: "it is not valid UTF-8",
-    RecursionError: "it is nested too deeply",
-    ValueError: "a number in it has too many digits",
-    Exception: "reading it failed",
-}
-# Parts of a validation error's location that are not fields of the body: pydantic's tags of a union's members.
-_TAGS = {"body", "introduction", "tei", "jina", "as-string", "as-object"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +117,9 @@ def refusal_of(error: Exception, path: str, request_id: str, known: Format[Any] 
         >>> refusal_of(OverloadedError("The queue is full."), "/v1/rerank", "7f3a").status
         429
     """
-    wire_format = known or first_format(path)
-    match _cause(error):
-        case RequestValidationError() as invalid:
-            return _invalid(invalid, format_of(invalid.body) if path == SHARED_PATH else wire_format)
+    found = error.format if isinstance(error, InvalidBodyError) else None
+    wire_format = known or found or first_format(path)
+    match error:
         case RerankError() as ours:
             return Refusal(wire_format, status_of(ours, wire_format), str(ours), _look_up(HEADERS, ours, {}))
         case HTTPException() as routing:  # such as 404 and 405
@@ -162,33 +151,3 @@ def responses(*formats: Format[Any]) -> dict[int | str, dict[str, Any]]:
 
 def _look_up(table: Mapping[type[Any], Any], error: Exception, default: Any) -> Any:
     return next((value for kind, value in table.items() if isinstance(error, kind)), default)
-
-
-def _cause(error: Exception) -> Exception:
-    """Undo FastAPI's wrapping: whatever stops it from reading a body becomes the cause of an HTTPException."""
-    cause = error.__cause__ if isinstance(error, HTTPException) and error.status_code == 400 else None
-    match cause:
-        case RerankError():
-            return cause
-        case ClientDisconnect():
-            return DisconnectedError("The caller closed the connection before the body was complete.")
-        case Exception():
-            return UnreadableBodyError(f"The body can't be parsed as JSON: {_look_up(_UNREADABLE, cause, '')}.")
-        case _:
-            return error
-
-
-def _invalid(error: RequestValidationError, wire_format: Format[Any]) -> Refusal:
-    """Say what is wrong with a body that was read."""
-    first, body = error.errors()[0], error.body
-    if first["type"] == "json_invalid":
-        where = f"{first['ctx']['error']} at character {first['loc'][-1]}"
-        return Refusal(wire_format, 400, f"The body is not valid JSON: {where}.")
-    if isinstance(body, bytes):
-        return Refusal(
-            wire_format, 400, "The body is not declared as JSON. Send the header Content-Type: application/json."
-        )
-    if isinstance(body, dict) and (message := wire_format.incomplete(body)) is not None:
-        return Refusal(wire_format, 400, message)
-    place = ".".join(str(part) for part in first["loc"] if part not in _TAGS) or "the body"
-    return Refusal(wire_format, 422, f"{place}: {first['msg']}.")

@@ -13,8 +13,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from rerank_plugins.options import RerankConfig, ServiceSettings
-from rerank_plugins.service.admission import Admission
 from rerank_plugins.service.app import create_app
+from rerank_plugins.service.context import Context
 from rerank_plugins.service.listening.connection import Connection
 from rerank_plugins.service.listening.connections import Connections
 from rerank_plugins.service.listening.sockets import QuietAccepts, listen, most_connections, queue_connections
@@ -75,7 +75,9 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=_LAST_SECONDS,
             )
         )
-        self._admission: Admission = app.state.context.admission
+        context: Context = app.state.context
+        context.incoming.unsent = self.connections.unsent
+        self._admission = context.admission
         self._ending: asyncio.Task[None] | None = None
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:

@@ -68,6 +68,7 @@ async def info(request: Request) -> dict[str, Any]:
             "max_characters": settings.max_characters,
             "max_body_bytes": settings.max_body_bytes,
             "max_queue": config.max_queue,
+            "max_queue_bytes": settings.max_queue_bytes,
             "timeout": settings.timeout,
         },
     }

@@ -183,10 +183,12 @@ def test_unknown_places_and_methods(service: Service) -> None:
 @pytest.mark.parametrize(
     ("content", "status", "words"),
     [
-        (b"{", 400, "not valid JSON: Expecting property name"),
-        (b"\xff\xff", 400, "not valid UTF-8"),
+        (b"{", 400, "not valid JSON: Input data was truncated"),
+        (b"\xff\xff", 400, "not valid JSON: invalid character (byte 0)"),
+        (b'{"query": "who", "documents": ["\xff"]}', 400, "documents is not valid UTF-8"),
+        (b'{"query": "\xff", "documents": ["a"]}', 400, "query is not valid UTF-8"),
         (b'{"query": ' + b"[" * 20_000, 400, "nested too deeply"),
-        (b'{"top_n": ' + b"9" * 5000 + b"}", 400, "too many digits"),
+        (b'{"top_n": ' + b"9" * 5000 + b"}", 422, "top_n: Integer value out of range"),
         (b'{"query": "  ", "documents": ["a"]}', 422, "query: the text is blank"),
         (b'{"query": "who", "documents": ["a", {"text": 3}]}', 422, "documents.1.text: Input should be a valid string"),
         (b'{"query": "who", "documents": ["a", 3]}', 422, "documents.1: Input should be a valid string"),
