@@ -7,6 +7,14 @@ class UnauthorizedError(RerankError):
     """The API key is missing or invalid."""
 
 
+class GuessingError(RerankError):
+    """Too many wrong API keys came from one address."""
+
+
+class ForeignHostError(RerankError):
+    """The request was sent to a name that is not this machine's."""
+
+
 class BodyTimeoutError(RerankError):
     """The body was not received in time."""
 

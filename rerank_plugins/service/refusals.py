@@ -30,6 +30,8 @@ from rerank_plugins.service.errors import (
     BodyTooLargeError,
     DisconnectedError,
     DrainingError,
+    ForeignHostError,
+    GuessingError,
     UnauthorizedError,
 )
 from rerank_plugins.wire.base import Format
@@ -41,11 +43,13 @@ STATUS: Mapping[type[RerankError], int] = {
     UnreadableBodyError: 400,
     IncompleteBodyError: 400,
     UnauthorizedError: 401,
+    ForeignHostError: 403,
     BodyTimeoutError: 408,
     BodyTooLargeError: 413,
     InvalidValueError: 422,
     InvalidTypeError: 422,
     OverloadedError: 429,
+    GuessingError: 429,
     DisconnectedError: 499,  # nginx's code for it; only the log sees it
     OutOfMemoryError: 503,
     ScoringError: 500,
@@ -59,6 +63,8 @@ STATUS: Mapping[type[RerankError], int] = {
 }
 HEADERS: Mapping[type[RerankError], Mapping[str, str]] = {
     OverloadedError: {"Retry-After": "1"},  # seconds: the queue shrinks with every batch
+    GuessingError: {"Retry-After": "5"},
+    DrainingError: {"Retry-After": "1"},  # the connection closes, so a load balancer chooses another instance
     UnauthorizedError: {"WWW-Authenticate": "Bearer"},
     # Without this the server would read the rest of the body to keep the connection.
     BodyTimeoutError: {"Connection": "close"},
@@ -68,11 +74,12 @@ HEADERS: Mapping[type[RerankError], Mapping[str, str]] = {
 DESCRIPTIONS: Mapping[int, str] = {
     400: "The body is not valid JSON, or a required field is missing or empty.",
     401: "Missing or invalid API key.",
+    403: "The Host header names another machine, and the service has no API keys.",
     408: "The body was not received within the timeout.",
     413: "The body is too large.",
     422: "A field is invalid or over a limit.",
     424: "The model returned no usable scores (text-embeddings-inference format).",
-    429: "Too many documents or bytes are waiting. `Retry-After` says when to retry.",
+    429: "Too many documents or bytes wait, or too many API keys were wrong. `Retry-After` says when to retry.",
     500: "The model returned no usable scores, or an internal error occurred.",
     503: "The model is unavailable, or the service is shutting down.",
     504: "The request timed out.",
@@ -96,7 +103,7 @@ class Refusal:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def refuse(scope: Scope, error: Exception) -> JSONResponse:
+def refuse(scope: Scope, error: BaseException) -> JSONResponse:
     """Build the HTTP response of an error, in the wire format of the request."""
     state: dict[str, Any] = scope["state"]
     refusal = refusal_of(error, scope["path"], state["id"], state.get("format"))
@@ -104,7 +111,7 @@ def refuse(scope: Scope, error: Exception) -> JSONResponse:
     return JSONResponse(body.model_dump(), refusal.status, dict(refusal.headers))
 
 
-def refusal_of(error: Exception, path: str, request_id: str, known: Format[Any] | None = None) -> Refusal:
+def refusal_of(error: BaseException, path: str, request_id: str, known: Format[Any] | None = None) -> Refusal:
     """Decide what an error becomes.
 
     Args:
@@ -120,6 +127,8 @@ def refusal_of(error: Exception, path: str, request_id: str, known: Format[Any] 
     found = error.format if isinstance(error, InvalidBodyError) else None
     wire_format = known or found or first_format(path)
     match error:
+        case ModelError():  # its reason names folders of the server, and is in the log
+            return Refusal(wire_format, STATUS[ModelError], "The model could not be loaded; see the server log.")
         case RerankError() as ours:
             return Refusal(wire_format, status_of(ours, wire_format), str(ours), _look_up(HEADERS, ours, {}))
         case HTTPException() as routing:  # such as 404 and 405

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, TypeVar
 
@@ -11,8 +12,9 @@ from pydantic import Discriminator, Tag
 
 from rerank_plugins.errors import InvalidValueError
 from rerank_plugins.options import ServiceSettings
+from rerank_plugins.results import ReportedList
 from rerank_plugins.service.bodies import off_the_loop, received
-from rerank_plugins.service.context import context_of
+from rerank_plugins.service.context import context_of, public_name
 from rerank_plugins.service.errors import DisconnectedError
 from rerank_plugins.service.refusals import responses
 from rerank_plugins.wire import cohere, introduction, jina, tei
@@ -98,7 +100,8 @@ async def _answer(request: Request, body: RerankRequest) -> Any:
     request.state.report = results.report
     if context.settings.log_texts:
         request.state.texts = {"query": body.query, "instruction": body.instruction, "documents": texts}
-    return request.state.format.answer(body, results, request.state.id)
+    public = replace(results.report, model=public_name(results.report.model))
+    return request.state.format.answer(body, ReportedList(results, public), request.state.id)
 
 
 def _check_lengths(settings: ServiceSettings, body: RerankRequest, texts: list[str]) -> None:

@@ -1,9 +1,9 @@
 """Run the application with uvicorn, and shut it down without losing accepted requests."""
 
 import asyncio
-import logging
 import signal
 import socket
+import threading
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -18,6 +18,7 @@ from rerank_plugins.service.context import Context
 from rerank_plugins.service.listening.connection import Connection
 from rerank_plugins.service.listening.connections import Connections
 from rerank_plugins.service.listening.sockets import QuietAccepts, listen, most_connections, queue_connections
+from rerank_plugins.service.log import log_as_json
 
 # Longer than clients and proxies keep an idle connection (httpx 5 s, nginx 60 s): if the server closed it first, it
 # could cross with a request that is already on its way.
@@ -38,8 +39,9 @@ def serve(settings: ServiceSettings, config: RerankConfig) -> None:
         InvalidValueError: If the address can't be bound, such as when the port is taken.
     """
     sockets = listen(settings.host, settings.port)
-    _log_as_json()
-    Server(create_app(settings, config), settings).run(sockets)
+    app = create_app(settings, config)
+    log_as_json()
+    Server(app, settings).run(sockets)
 
 
 class Server(uvicorn.Server):
@@ -77,12 +79,15 @@ class Server(uvicorn.Server):
         )
         context: Context = app.state.context
         context.incoming.unsent = self.connections.unsent
-        self._admission = context.admission
+        self._admission, self._keys = context.admission, context.keys
         self._ending: asyncio.Task[None] | None = None
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop, with an eye on the connections."""
-        asyncio.get_running_loop().set_exception_handler(QuietAccepts())
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(QuietAccepts())
+        if threading.current_thread() is threading.main_thread():  # where signals can be listened to
+            loop.add_signal_handler(signal.SIGHUP, self._keys.reload)
         async with self.connections.watched():
             await super().serve(sockets)
 
@@ -109,31 +114,3 @@ class Server(uvicorn.Server):
         self.connections.draining = True
         await self._admission.drain()
         super().handle_exit(sig, frame)
-
-
-def _log_as_json() -> None:
-    """Write the log of this process, including uvicorn's, to standard error: one JSON object per line."""
-    shared: list[structlog.types.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
-    )
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(),
-            ],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-    logging.captureWarnings(capture=True)
