@@ -37,7 +37,7 @@ get, post = (partial(method, timeout=SECONDS) for method in (httpx.get, httpx.po
 
 KEY = "a-key-of-16-chars"
 BODY = {"query": "who", "documents": ["hamlet", "bread"]}
-HEADERS = b"POST /rerank HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEADERS = b"POST /rerank HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 class Gate:

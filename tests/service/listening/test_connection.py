@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from rerank_plugins.results import RankResult, ReportedList
+from rerank_plugins.service.middleware import bodies
 from tests.service.conftest import Service, Start
 from tests.service.fakes import FakeRanker
 from tests.waiting import SECONDS, until
@@ -29,10 +30,10 @@ class Held(FakeRanker):
         self.go = threading.Event()
 
     async def arank(
-        self, query: str, documents: Sequence[str], *, top_n: int | None = None
+        self, query: str, documents: Sequence[str], *, top_n: int | None = None, instruction: str | None = None
     ) -> ReportedList[RankResult]:
         await asyncio.to_thread(self.go.wait, SECONDS)
-        return await super().arank(query, documents, top_n=top_n)
+        return await super().arank(query, documents, top_n=top_n, instruction=instruction)
 
 
 @contextmanager
@@ -135,6 +136,14 @@ def test_tiny_chunks_are_refused_and_small_ones_are_not(service: Service) -> Non
     assert status(asked(service, head + chunked(1, body))) in (400, 0)
     assert status(asked(service, head + chunked(1, BODY))) == 200
     assert status(asked(service, head + chunked(16, body))) == 200
+
+
+def test_a_body_that_drips_ends(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "_GRACE_SECONDS", 0.2)
+    service = start()
+    with connected(service) as caller:
+        caller.sendall(HEAD + b"Content-Length: 1000\r\n\r\n{")
+        assert status(answer_of(caller)) == 408
 
 
 def test_a_request_that_offers_another_protocol_is_answered(service: Service) -> None:
