@@ -86,7 +86,8 @@ class Server(uvicorn.Server):
         """Serve until told to stop, with an eye on the connections."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(QuietAccepts())
-        if threading.current_thread() is threading.main_thread():  # where signals can be listened to
+        # Signals can be listened to in the main thread alone, and Windows has no SIGHUP.
+        if threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGHUP"):
             loop.add_signal_handler(signal.SIGHUP, self._keys.reload)
         async with self.connections.watched():
             await super().serve(sockets)

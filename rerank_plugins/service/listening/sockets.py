@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import resource
 import socket
 import time
 from typing import Any
@@ -69,6 +68,10 @@ def most_connections(wanted: int) -> int:
         >>> most_connections(100_000)
         896
     """
+    try:
+        import resource
+    except ImportError:  # on Windows, which has no such limit
+        return wanted
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if descriptors == resource.RLIM_INFINITY:
         return wanted
