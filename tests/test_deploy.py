@@ -77,7 +77,7 @@ def test_prometheus_asks_the_service_with_its_key() -> None:
     assert job["authorization"]["credentials_file"] in (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("directive", "value"), [("client_max_body_size", "16m"), ("proxy_read_timeout", "65s")])
+@pytest.mark.parametrize(("directive", "value"), [("client_max_body_size", "4m"), ("proxy_read_timeout", "65s")])
 def test_nginx_takes_as_much_as_the_service(directive: str, value: str, tmp_path: Path) -> None:
     whole = tmp_path / "nginx.conf"
     whole.write_text(f"events {{}}\nhttp {{\n{(DEPLOY / 'nginx.conf').read_text(encoding='utf-8')}\n}}\n")
@@ -86,4 +86,4 @@ def test_nginx_takes_as_much_as_the_service(directive: str, value: str, tmp_path
     http = next(block for block in parsed["config"][0]["parsed"] if block["directive"] == "http")["block"]
     server = next(block for block in http if block["directive"] == "server")["block"]
     assert next(each["args"] for each in server if each["directive"] == directive) == [value]
-    assert (DEFAULTS["max_body_bytes"], DEFAULTS["timeout"]) == (16 * 2**20, 60.0)
+    assert (DEFAULTS["max_body_bytes"], DEFAULTS["timeout"]) == (4 * 2**20, 60.0)

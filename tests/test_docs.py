@@ -104,7 +104,7 @@ def test_the_settings_of_the_service_have_these_defaults() -> None:
     for flags, defaults, *_ in rows("service.md", "Settings"):
         for flag, default in zip(code_in(flags), defaults.replace("`", "").split(", "), strict=True):
             value = both[flag.removeprefix("--").replace("-", "_")].default
-            shown = {(): "none", False: "off"}.get(value, value)
+            shown = {(): "none", None: "none", False: "off"}.get(value, value)
             assert str(shown).replace(".0", "") in (default, default.replace(",", "")) or shown == default, flag
 
 

@@ -15,12 +15,27 @@ from rerank_plugins.options.kinds import AtLeast, AtMost, Check, Words
 _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 
-def _check_keys(name: str, value: object) -> tuple[str, ...]:
+# 16 characters of hexadecimal digits are 64 bits: too many to guess, however fast.
+_SHORTEST_KEY = 16
+
+
+def check_keys(name: str, value: object) -> tuple[str, ...]:
+    """Return API keys, from a list or from one text with commas between them.
+
+    Raises:
+        InvalidValueError: If one is too short, or can't be sent in a header. The error shows no key.
+        InvalidTypeError: If they are not strings.
+    """
     keys: tuple[str, ...] = Words(optional=False).check(name, value)
     for key in keys:
         if not key.isascii() or not key.isprintable() or " " in key:
             raise InvalidValueError(
                 f"{name} must be printable ASCII without spaces, since an HTTP header carries them. "
+                "Create one with: openssl rand -hex 32"
+            )
+        if len(key) < _SHORTEST_KEY:
+            raise InvalidValueError(
+                f"{name} must have at least {_SHORTEST_KEY} characters each, and one has {len(key)}. "
                 "Create one with: openssl rand -hex 32"
             )
     return keys
@@ -50,14 +65,30 @@ class ServiceSettings(Options):
         tuple[str, ...],
         Help("API keys that callers send as 'Authorization: Bearer KEY', with commas between them. Required unless "
              "host is a loopback address."),
-        Check(_check_keys),
+        Check(check_keys),
     ] = field(default=(), repr=False)  # fmt: skip
+    api_keys_file: Annotated[
+        str | None, Help("File with an API key on each line, read again on SIGHUP.", none="no file")
+    ] = None
     timeout: Annotated[float, Help("Seconds that a request may take, including the wait for the model.")] = 60.0
     max_documents: Annotated[int, Help("Maximum documents of a request."), AtLeast(1)] = 1_000
     max_characters: Annotated[int, Help("Maximum characters of a query, document or instruction."), AtLeast(1)] = (
         200_000
     )
-    max_body_bytes: Annotated[int, Help("Maximum bytes of a request's body."), AtLeast(1)] = 16 * 2**20
+    max_body_bytes: Annotated[int, Help("Maximum bytes of a request's body."), AtLeast(1)] = 4 * 2**20
+    max_queue_bytes: Annotated[
+        int,
+        Help("Maximum bytes of the bodies of all requests in progress, and of answers that are not read yet. More are "
+             "refused."),
+        AtLeast(1),
+    ] = 64 * 2**20  # fmt: skip
+    max_connections: Annotated[
+        int, Help("Maximum open connections; fewer if the process may not open as many files."), AtLeast(1)
+    ] = 1_000
+    header_timeout: Annotated[float, Help("Seconds in which a request's line and headers must arrive.")] = 60.0
+    send_timeout: Annotated[float, Help("Seconds after which an answer is given up that the caller does not read.")] = (
+        60.0
+    )
     cors_origins: Annotated[
         tuple[str, ...], Help("Origins of web pages that may call the service, with commas between them.")
     ] = ()
@@ -65,11 +96,22 @@ class ServiceSettings(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.api_keys and not _is_loopback(self.host):
+        if not self.needs_key and not _is_loopback(self.host):
             raise InvalidValueError(
                 f"host={self.host!r} accepts requests from other machines, which needs an API key. Set api_keys "
-                "(--api-keys, RERANK_API_KEYS), or listen on 127.0.0.1."
+                "(--api-keys, RERANK_API_KEYS) or api_keys_file, or listen on 127.0.0.1."
             )
+
+        if "*" in self.cors_origins and not self.needs_key:
+            raise InvalidValueError(
+                "cors_origins='*' lets every web page use the service, which needs an API key. Set api_keys "
+                "(--api-keys, RERANK_API_KEYS) or api_keys_file, or name the origins."
+            )
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether callers need an API key."""
+        return bool(self.api_keys or self.api_keys_file)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Self:

@@ -3,6 +3,6 @@
 from rerank_plugins.extras import extra
 
 # Import all of them first, so that a missing one names the extra to install.
-for _library in ("fastapi", "fastapi_offline", "prometheus_client", "structlog", "uvicorn"):
+for _library in ("fastapi", "fastapi_offline", "httptools", "msgspec", "prometheus_client", "structlog", "uvicorn"):
     with extra("service", provides=_library):
         __import__(_library)

@@ -7,8 +7,12 @@ class UnauthorizedError(RerankError):
     """The API key is missing or invalid."""
 
 
-class UnreadableBodyError(RerankError):
-    """The body can't be parsed as JSON."""
+class GuessingError(RerankError):
+    """Too many wrong API keys came from one address."""
+
+
+class ForeignHostError(RerankError):
+    """The request was sent to a name that is not this machine's."""
 
 
 class BodyTimeoutError(RerankError):

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from rerank_plugins.errors import (
@@ -32,21 +30,26 @@ from rerank_plugins.service.errors import (
     BodyTooLargeError,
     DisconnectedError,
     DrainingError,
+    ForeignHostError,
+    GuessingError,
     UnauthorizedError,
-    UnreadableBodyError,
 )
 from rerank_plugins.wire.base import Format
-from rerank_plugins.wire.paths import SHARED_PATH, first_format, format_of
+from rerank_plugins.wire.errors import IncompleteBodyError, InvalidBodyError, UnreadableBodyError
+from rerank_plugins.wire.paths import first_format
 
 # From the specific to the general: the first match counts.
 STATUS: Mapping[type[RerankError], int] = {
     UnreadableBodyError: 400,
+    IncompleteBodyError: 400,
     UnauthorizedError: 401,
+    ForeignHostError: 403,
     BodyTimeoutError: 408,
     BodyTooLargeError: 413,
     InvalidValueError: 422,
     InvalidTypeError: 422,
     OverloadedError: 429,
+    GuessingError: 429,
     DisconnectedError: 499,  # nginx's code for it; only the log sees it
     OutOfMemoryError: 503,
     ScoringError: 500,
@@ -60,6 +63,8 @@ STATUS: Mapping[type[RerankError], int] = {
 }
 HEADERS: Mapping[type[RerankError], Mapping[str, str]] = {
     OverloadedError: {"Retry-After": "1"},  # seconds: the queue shrinks with every batch
+    GuessingError: {"Retry-After": "5"},
+    DrainingError: {"Retry-After": "1"},  # the connection closes, so a load balancer chooses another instance
     UnauthorizedError: {"WWW-Authenticate": "Bearer"},
     # Without this the server would read the rest of the body to keep the connection.
     BodyTimeoutError: {"Connection": "close"},
@@ -69,24 +74,16 @@ HEADERS: Mapping[type[RerankError], Mapping[str, str]] = {
 DESCRIPTIONS: Mapping[int, str] = {
     400: "The body is not valid JSON, or a required field is missing or empty.",
     401: "Missing or invalid API key.",
+    403: "The Host header names another machine, and the service has no API keys.",
     408: "The body was not received within the timeout.",
     413: "The body is too large.",
     422: "A field is invalid or over a limit.",
     424: "The model returned no usable scores (text-embeddings-inference format).",
-    429: "Too many documents are waiting. `Retry-After` says when to retry.",
+    429: "Too many documents or bytes wait, or too many API keys were wrong. `Retry-After` says when to retry.",
     500: "The model returned no usable scores, or an internal error occurred.",
     503: "The model is unavailable, or the service is shutting down.",
     504: "The request timed out.",
 }
-# What stops Python's JSON parser, apart from a syntax error. From the specific to the general.
-_UNREADABLE: Mapping[type[Exception], str] = {
-    UnicodeDecodeError: "it is not valid UTF-8",
-    RecursionError: "it is nested too deeply",
-    ValueError: "a number in it has too many digits",
-    Exception: "reading it failed",
-}
-# Parts of a validation error's location that are not fields of the body: pydantic's tags of a union's members.
-_TAGS = {"body", "introduction", "tei", "jina", "as-string", "as-object"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +103,7 @@ class Refusal:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def refuse(scope: Scope, error: Exception) -> JSONResponse:
+def refuse(scope: Scope, error: BaseException) -> JSONResponse:
     """Build the HTTP response of an error, in the wire format of the request."""
     state: dict[str, Any] = scope["state"]
     refusal = refusal_of(error, scope["path"], state["id"], state.get("format"))
@@ -114,7 +111,7 @@ def refuse(scope: Scope, error: Exception) -> JSONResponse:
     return JSONResponse(body.model_dump(), refusal.status, dict(refusal.headers))
 
 
-def refusal_of(error: Exception, path: str, request_id: str, known: Format[Any] | None = None) -> Refusal:
+def refusal_of(error: BaseException, path: str, request_id: str, known: Format[Any] | None = None) -> Refusal:
     """Decide what an error becomes.
 
     Args:
@@ -127,10 +124,11 @@ def refusal_of(error: Exception, path: str, request_id: str, known: Format[Any] 
         >>> refusal_of(OverloadedError("The queue is full."), "/v1/rerank", "7f3a").status
         429
     """
-    wire_format = known or first_format(path)
-    match _cause(error):
-        case RequestValidationError() as invalid:
-            return _invalid(invalid, format_of(invalid.body) if path == SHARED_PATH else wire_format)
+    found = error.format if isinstance(error, InvalidBodyError) else None
+    wire_format = known or found or first_format(path)
+    match error:
+        case ModelError():  # its reason names folders of the server, and is in the log
+            return Refusal(wire_format, STATUS[ModelError], "The model could not be loaded; see the server log.")
         case RerankError() as ours:
             return Refusal(wire_format, status_of(ours, wire_format), str(ours), _look_up(HEADERS, ours, {}))
         case HTTPException() as routing:  # such as 404 and 405
@@ -162,33 +160,3 @@ def responses(*formats: Format[Any]) -> dict[int | str, dict[str, Any]]:
 
 def _look_up(table: Mapping[type[Any], Any], error: Exception, default: Any) -> Any:
     return next((value for kind, value in table.items() if isinstance(error, kind)), default)
-
-
-def _cause(error: Exception) -> Exception:
-    """Undo FastAPI's wrapping: whatever stops it from reading a body becomes the cause of an HTTPException."""
-    cause = error.__cause__ if isinstance(error, HTTPException) and error.status_code == 400 else None
-    match cause:
-        case RerankError():
-            return cause
-        case ClientDisconnect():
-            return DisconnectedError("The caller closed the connection before the body was complete.")
-        case Exception():
-            return UnreadableBodyError(f"The body can't be parsed as JSON: {_look_up(_UNREADABLE, cause, '')}.")
-        case _:
-            return error
-
-
-def _invalid(error: RequestValidationError, wire_format: Format[Any]) -> Refusal:
-    """Say what is wrong with a body that was read."""
-    first, body = error.errors()[0], error.body
-    if first["type"] == "json_invalid":
-        where = f"{first['ctx']['error']} at character {first['loc'][-1]}"
-        return Refusal(wire_format, 400, f"The body is not valid JSON: {where}.")
-    if isinstance(body, bytes):
-        return Refusal(
-            wire_format, 400, "The body is not declared as JSON. Send the header Content-Type: application/json."
-        )
-    if isinstance(body, dict) and (message := wire_format.incomplete(body)) is not None:
-        return Refusal(wire_format, 400, message)
-    place = ".".join(str(part) for part in first["loc"] if part not in _TAGS) or "the body"
-    return Refusal(wire_format, 422, f"{place}: {first['msg']}.")

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
 from rerank_plugins import __version__
-from rerank_plugins.service.context import context_of
+from rerank_plugins.service.context import context_of, public_name
 from rerank_plugins.service.engine import State, facts_of
 from rerank_plugins.service.metrics import CONTENT_TYPE
 
@@ -16,7 +16,6 @@ PAGE = Path(__file__).with_name("page")
 # The page loads nothing from other hosts and can't be framed.
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
 _UNAVAILABLE: dict[int | str, dict[str, Any]] = {503: {"description": "Unavailable."}}
@@ -59,7 +58,7 @@ async def info(request: Request) -> dict[str, Any]:
     return {
         "version": __version__,
         "status": context.state,
-        "model": config.model or "embedded",
+        "model": public_name(str(config.model or "embedded")),
         "revision": config.revision,
         **facts,
         "limits": {
@@ -68,6 +67,7 @@ async def info(request: Request) -> dict[str, Any]:
             "max_characters": settings.max_characters,
             "max_body_bytes": settings.max_body_bytes,
             "max_queue": config.max_queue,
+            "max_queue_bytes": settings.max_queue_bytes,
             "timeout": settings.timeout,
         },
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Protocol, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -12,6 +12,7 @@ from pydantic import (
     Discriminator,
     FailFast,
     Field,
+    PrivateAttr,
     Tag,
     WithJsonSchema,
 )
@@ -100,6 +101,19 @@ class TextDocument(Schema):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     text: Text = Field(description="The document's text.")
+    _raw: Any = PrivateAttr(default=None)
+
+    @property
+    def raw(self) -> Any:
+        """The object as it was sent, which goes back byte by byte; None if it was not sent by a caller."""
+        return self._raw
+
+    @classmethod
+    def sent(cls, text: str, raw: object) -> Self:
+        """Return a document as a caller sent it: its text, and all of it as JSON."""
+        document = cls(text=text)
+        document._raw = raw
+        return document
 
 
 def _kind(value: object) -> str:
@@ -110,8 +124,17 @@ def _kind(value: object) -> str:
 Document = Annotated[
     Annotated[Text, Tag("as-string")] | Annotated[TextDocument, Tag("as-object")], Discriminator(_kind)
 ]
-# Above any limit that a service would be given; the service's own is `max_documents`.
-_MOST = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ItemType:
+    """Marks a field as a list of documents, for whoever parses it.
+
+    Attributes:
+        objects: Whether a document may be an object with a `text`.
+    """
+
+    objects: bool
 
 
 def _not_empty(value: list[Any]) -> list[Any]:
@@ -120,16 +143,17 @@ def _not_empty(value: list[Any]) -> list[Any]:
     return value
 
 
-# An error for each of a million items would take minutes and gigabytes: the first one is enough.
 Documents = Annotated[
     list[Document],
-    Field(max_length=_MOST, description="The documents, in the retriever's order.", json_schema_extra={"minItems": 1}),
+    ItemType(objects=True),
+    Field(description="The documents, in the retriever's order.", json_schema_extra={"minItems": 1}),
     FailFast(),
     AfterValidator(_not_empty),
 ]
 Texts = Annotated[
     list[Text],
-    Field(max_length=_MOST, description="The documents, in the retriever's order.", json_schema_extra={"minItems": 1}),
+    ItemType(objects=False),
+    Field(description="The documents, in the retriever's order.", json_schema_extra={"minItems": 1}),
     FailFast(),
     AfterValidator(_not_empty),
 ]

@@ -19,6 +19,16 @@ FORMATS: Mapping[str, tuple[Format[Any], ...]] = {
 }
 
 
+def format_at(path: str, body: Mapping[str, Any]) -> Format[Any]:
+    """Return the format of a body that was sent to a path, given its fields.
+
+    Examples:
+        >>> format_at("/v2/rerank", {"query": "who", "documents": ["a"]}).name
+        'cohere'
+    """
+    return format_of(body) if path == SHARED_PATH else FORMATS[path][0]
+
+
 def format_of(body: object) -> Format[Any]:
     """Return the format of a body that was sent to `/rerank`.
 

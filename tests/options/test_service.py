@@ -5,12 +5,13 @@ import pytest
 from rerank_plugins import InvalidTypeError, InvalidValueError
 from rerank_plugins.options import ServiceSettings
 
+KEY = "a-key-of-16-chars"
+
 
 def test_variables() -> None:
-    settings = ServiceSettings.from_env(
-        {"RERANK_PORT": "9000", "RERANK_API_KEYS": "a, b,", "RERANK_LOG_TEXTS": "yes", "RERANK_TIMEOUT": "2.5"}, port=0
-    )
-    assert settings == ServiceSettings(port=0, api_keys=("a", "b"), log_texts=True, timeout=2.5)
+    variables = {"RERANK_PORT": "9000", "RERANK_LOG_TEXTS": "yes", "RERANK_TIMEOUT": "2.5"}
+    settings = ServiceSettings.from_env(variables | {"RERANK_API_KEYS": f"{KEY}, b{KEY},"}, port=0)
+    assert settings == ServiceSettings(port=0, api_keys=(KEY, f"b{KEY}"), log_texts=True, timeout=2.5)
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "udp", "sctp"])
@@ -38,6 +39,8 @@ def test_what_kubernetes_sets_for_a_service_of_that_name_is_ignored(scheme: str)
         ({"RERANK_LOG_TEXTS": "maybe"}, "RERANK_LOG_TEXTS must be true or false, got 'maybe'"),
         ({"RERANK_HOST": "0.0.0.0"}, r"host='0.0.0.0' accepts requests from other machines.*Set api_keys"),
         ({"RERANK_API_KEYS": "sécret"}, "RERANK_API_KEYS must be printable ASCII without spaces"),
+        ({"RERANK_API_KEYS": f"{KEY},secret"}, "RERANK_API_KEYS must have at least 16 characters each, and one has 6"),
+        ({"RERANK_CORS_ORIGINS": "*"}, "cors_origins='.' lets every web page use the service, which needs an API key"),
         ({"RERANK_API_KEYS": "secret with spaces"}, "RERANK_API_KEYS must be printable ASCII without spaces"),
     ],
 )
@@ -56,4 +59,4 @@ def test_wrong_types() -> None:
 
 
 def test_keys_are_not_shown() -> None:
-    assert "secret" not in repr(ServiceSettings(api_keys=("secret",)))
+    assert "secret" not in repr(ServiceSettings(api_keys=(f"secret{KEY}",)))

@@ -1,6 +1,5 @@
 """Services on a free local port, stopped after the tests."""
 
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,13 +8,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 
 from rerank_plugins import RerankConfig
 from rerank_plugins.options import ServiceSettings
 from rerank_plugins.service.app import create_app
 from rerank_plugins.service.engine import Ranker
+from rerank_plugins.service.listening.sockets import listen
+from rerank_plugins.service.server import Server
 from tests.waiting import SECONDS, until
 
 Start = Callable[..., "Service"]
@@ -28,10 +28,12 @@ class Service:
     Attributes:
         url: Where it listens.
         app: The application, for tests that look inside.
+        server: What serves it.
     """
 
     url: str
     app: FastAPI
+    server: Server
 
     def post(self, path: str, body: object, **headers: str) -> httpx.Response:
         return httpx.post(self.url + path, json=body, headers=headers, timeout=SECONDS)
@@ -46,18 +48,17 @@ def running(
 ) -> Iterator[Service]:
     """Run an application on a free port, in a thread."""
     app = create_app(settings, config, load=load)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        service = Service(f"http://127.0.0.1:{listener.getsockname()[1]}", app)
-        try:
-            until(lambda: server.started)
-            yield service
-        finally:
-            server.should_exit = True
-            thread.join(SECONDS)
+    (listener,) = listen("127.0.0.1", 0)
+    server = Server(app, settings)
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    service = Service(f"http://127.0.0.1:{listener.getsockname()[1]}", app, server)
+    try:
+        until(lambda: server.started)
+        yield service
+    finally:
+        server.should_exit = True
+        thread.join(SECONDS)
 
 
 @pytest.fixture

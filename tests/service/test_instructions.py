@@ -117,7 +117,8 @@ def test_one_that_the_model_does_not_take_fails_the_service(start: Start) -> Non
     until(lambda: failed.get("/health").status_code == 503)
     answer = failed.post("/v1/rerank", {"query": "q", "documents": DOCUMENTS})
     assert answer.status_code == 503
-    assert "instruction has no place in what 'embedded' reads" in answer.json()["detail"]
+    assert "see the server log" in answer.json()["detail"]
+    assert "instruction has no place in what 'embedded' reads" in str(failed.app.state.context.engine.failure)
 
 
 @pytest.mark.parametrize("log_texts", [True, False])

@@ -94,11 +94,11 @@ def test_an_error_is_shown(page: Page, start: Start) -> None:
 
 
 def test_a_key_is_asked_for(page: Page, start: Start) -> None:
-    page.goto(start(api_keys="sesame").url)
+    page.goto(start(api_keys="sesame-open-yourself").url)
     page.get_by_role("button", name="Rerank").click()
     expect(page.get_by_role("alert")).to_contain_text("Missing or invalid API key")
     page.get_by_text("API key", exact=True).click()
-    page.get_by_label("Key only").fill("sesame")
+    page.get_by_label("Key only").fill("sesame-open-yourself")
     page.get_by_role("button", name="Rerank").click()
     expect(page.locator(".result")).to_have_count(4)
     page.get_by_text("The same request with curl").click()
@@ -134,3 +134,8 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Browser, service: 
     expect(page.locator(".result")).to_have_count(4)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.close()
+
+
+def test_the_documentation_works_under_its_policy(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/docs")
+    expect(page.get_by_text("/v2/rerank").first).to_be_visible()

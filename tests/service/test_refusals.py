@@ -1,25 +1,17 @@
 """The table that maps errors to HTTP responses."""
 
 import pytest
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from rerank_plugins.errors import OutOfMemoryError, OverloadedError, RerankError, ScoringError
 from rerank_plugins.service.errors import BodyTooLargeError, UnauthorizedError
 from rerank_plugins.service.refusals import DESCRIPTIONS, STATUS, Refusal, refusal_of, responses
 from rerank_plugins.wire.cohere import COHERE
+from rerank_plugins.wire.errors import IncompleteBodyError, InvalidBodyError, UnreadableBodyError
 from rerank_plugins.wire.introduction import INTRODUCTION
 from rerank_plugins.wire.jina import JINA
 from rerank_plugins.wire.paths import FORMATS, first_format, format_of
 from rerank_plugins.wire.tei import TEI
-
-
-def wrapped(cause: Exception) -> HTTPException:
-    """The exception that FastAPI raises when it cannot read a body."""
-    error = HTTPException(400, "There was an error")
-    error.__cause__ = cause
-    return error
 
 
 @pytest.mark.parametrize(
@@ -30,10 +22,10 @@ def wrapped(cause: Exception) -> HTTPException:
         (RerankError("of a later version"), 500, "of a later version"),
         (RuntimeError("secret"), 500, "Internal error; see the server log for request id 7f3a."),
         (HTTPException(404), 404, "Not Found"),
-        (wrapped(BodyTooLargeError("The body exceeds the limit.")), 413, "The body exceeds the limit."),
-        (wrapped(ClientDisconnect()), 499, "The caller closed the connection before the body was complete."),
-        (wrapped(RecursionError()), 400, "The body can't be parsed as JSON: it is nested too deeply."),
-        (wrapped(OSError("secret")), 400, "The body can't be parsed as JSON: reading it failed."),
+        (BodyTooLargeError("The body exceeds the limit."), 413, "The body exceeds the limit."),
+        (UnreadableBodyError("no JSON"), 400, "no JSON"),
+        (IncompleteBodyError("no documents"), 400, "no documents"),
+        (InvalidBodyError("top_n: no number"), 422, "top_n: no number"),
     ],
 )
 def test_an_error_has_a_status_and_words(error: Exception, status: int, message: str) -> None:
@@ -46,7 +38,7 @@ def test_an_error_has_a_status_and_words(error: Exception, status: int, message:
     [
         (OverloadedError(""), {"Retry-After": "1"}),
         (UnauthorizedError(""), {"WWW-Authenticate": "Bearer"}),
-        (wrapped(BodyTooLargeError("")), {"Connection": "close"}),
+        (BodyTooLargeError(""), {"Connection": "close"}),
         (HTTPException(405, headers={"Allow": "POST"}), {"Allow": "POST"}),
         (ScoringError(""), {}),
     ],
@@ -62,9 +54,9 @@ def test_a_format_may_have_a_status_of_its_own() -> None:
 
 
 def test_a_bad_body_at_the_shared_path_decides_its_format() -> None:
-    missing = [{"type": "missing", "loc": ("body", "jina", "documents"), "msg": "Field required"}]
-    refusal = refusal_of(RequestValidationError(missing, body={"model": "any", "query": "who"}), "/rerank", "")
-    assert refusal == Refusal(JINA, 422, "documents: Field required.")
+    error = InvalidBodyError("documents: Field required.")
+    error.format = JINA
+    assert refusal_of(error, "/rerank", "") == Refusal(JINA, 422, "documents: Field required.")
 
 
 @pytest.mark.parametrize(

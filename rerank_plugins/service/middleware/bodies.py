@@ -7,6 +7,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rerank_plugins.service.errors import BodyTimeoutError, BodyTooLargeError
 
+# What a body must bring, as Apache's mod_reqtimeout has it (body=20,MinRate=500): 500 bytes a second after 20 seconds.
+_GRACE_SECONDS = 20.0
+_LEAST_BYTES_A_SECOND = 500
+
 
 class BodyLimit:
     """Stop reading a body that is too large, whatever its headers say, or too slow.
@@ -14,7 +18,7 @@ class BodyLimit:
     Args:
         app: The application.
         max_bytes: The most bytes that a body may have.
-        seconds: The longest that it may take to arrive.
+        seconds: The longest that it may take to arrive; it may take less if it drips.
     """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int, seconds: float) -> None:
@@ -27,7 +31,7 @@ class BodyLimit:
             return
         declared = Headers(scope=scope).get("content-length", "")
         read, complete = 0, False
-        deadline = asyncio.get_running_loop().time() + self._seconds
+        start = asyncio.get_running_loop().time()
 
         async def counting() -> Message:
             nonlocal read, complete
@@ -36,10 +40,12 @@ class BodyLimit:
             if declared.isdigit() and int(declared) > self._max_bytes:
                 raise self._too_large()
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout_at(start + self._allowed(read)):
                     message = await receive()
             except TimeoutError:
-                raise BodyTimeoutError(f"The body was not received within {self._seconds:g} s.") from None
+                raise BodyTimeoutError(
+                    f"{read:,} bytes of the body came within {self._allowed(read):.0f} s. Send it faster."
+                ) from None
             read += len(message.get("body", b""))
             if read > self._max_bytes:
                 raise self._too_large()
@@ -47,6 +53,10 @@ class BodyLimit:
             return message
 
         await self._app(scope, counting, send)
+
+    def _allowed(self, read: int) -> float:
+        """Return how many seconds a body may have taken of which so many bytes have arrived."""
+        return min(self._seconds, _GRACE_SECONDS + read / _LEAST_BYTES_A_SECOND)
 
     def _too_large(self) -> BodyTooLargeError:
         return BodyTooLargeError(

@@ -1,12 +1,11 @@
 """Require one of the API keys."""
 
-import hmac
-from collections.abc import Sequence
-
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rerank_plugins.service.errors import UnauthorizedError
+from rerank_plugins.errors import RerankError
+from rerank_plugins.service.errors import GuessingError, UnauthorizedError
+from rerank_plugins.service.keys import Brake, Keys
 from rerank_plugins.service.refusals import refuse
 
 # Open to everyone: what load balancers ask, the page, which has a field for the key, and the documentation, which
@@ -23,24 +22,34 @@ class KeyCheck:
         keys: The keys; without any, every request is accepted.
     """
 
-    def __init__(self, app: ASGIApp, *, keys: Sequence[str]) -> None:
-        self._app = app
-        self._keys = [key.encode() for key in keys]
+    def __init__(self, app: ASGIApp, *, keys: Keys) -> None:
+        self._app, self._keys, self._brake = app, keys, Brake()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
-        if scope["type"] != "http" or not self._keys or _is_open(scope["path"]) or self._has_key(scope):
+        error = None
+        if scope["type"] == "http" and self._keys and not _is_open(scope["path"]):
+            error = await self._check(scope)
+        if error is None:
             await self._app(scope, receive, send)
-            return
-        error = UnauthorizedError("Missing or invalid API key. Send it as 'Authorization: Bearer KEY'.")
-        await refuse(scope, error)(scope, receive, send)
+        else:
+            await refuse(scope, error)(scope, receive, send)
 
-    def _has_key(self, scope: Scope) -> bool:
+    async def _check(self, scope: Scope) -> RerankError | None:
+        address = (scope.get("client") or ("", 0))[0]
         kind, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
-        sent = key.strip().encode()
-        # Compare with all keys, each in constant time: the time taken says nothing about how close a guess is.
-        matches = [hmac.compare_digest(sent, known) for known in self._keys]
-        return kind.lower() == "bearer" and any(matches)
+        if not key:
+            return _unauthorized()
+        if not await self._brake.wait(address):
+            return GuessingError("Too many wrong API keys came from this address. Retry later.")
+        if kind.lower() == "bearer" and self._keys.match(key.strip()):
+            return None
+        self._brake.note_wrong(address)
+        return _unauthorized()
+
+
+def _unauthorized() -> UnauthorizedError:
+    return UnauthorizedError("Missing or invalid API key. Send it as 'Authorization: Bearer KEY'.")
 
 
 def _is_open(path: str) -> bool:

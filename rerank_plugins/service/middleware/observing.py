@@ -1,5 +1,6 @@
 """Give each request an id, a line in the log and a place in the metrics, and answer unexpected errors."""
 
+import asyncio
 import re
 import time
 import uuid
@@ -17,6 +18,7 @@ from rerank_plugins.wire.paths import FORMATS
 _log = structlog.get_logger("rerank_plugins.service")
 # An id sent by a caller is written into logs and headers: only characters that are harmless in both.
 _ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_LONGEST_PATH = 200
 # Counted by path even if the request was refused before it was routed.
 _KNOWN_PATHS = frozenset({*FORMATS, "/info", "/metrics"})
 # Asked every few seconds: not worth a line in the log.
@@ -49,13 +51,18 @@ class Observing:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = state["id"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = state["id"]
+                headers["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
         try:
             await self._app(scope, receive, sending)
-        except Exception as error:  # noqa: BLE001 - nobody further out would answer
-            _log.exception("internal error", request_id=state["id"], path=scope["path"], error=type(error).__name__)
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - nobody further out would answer, not even a panic in Rust
+            name, path = type(error).__name__, _shown(scope["path"])
+            _log.exception("internal error", request_id=state["id"], path=path, error=name)
             if not status:
                 await refuse(scope, error)(scope, receive, sending)
         finally:
@@ -74,13 +81,18 @@ class Observing:
             "request",
             request_id=state["id"],
             method=scope["method"],
-            path=path,
+            path=_shown(path),
             status=status,
             format=getattr(state.get("format"), "name", None),
             seconds=round(seconds, 6),
             **_numbers(report),
             **({"texts": state["texts"]} if "texts" in state else {}),
         )
+
+
+def _shown(path: str) -> str:
+    """Return a path as the log shows it: anybody can send a long one."""
+    return path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}... ({len(path):,} characters)"
 
 
 def _id_of(scope: Scope) -> str:

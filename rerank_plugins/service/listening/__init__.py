@@ -1,0 +1,1 @@
+"""What happens before the application sees a request: sockets, connections, and their deadlines."""
