@@ -15,7 +15,7 @@ SECONDS = 120.0
 WORKERS = 2
 
 PROGRAM = """
-import os, sys, threading
+import os, signal, sys, threading
 from rerank_plugins import ClosedError, Reranker
 from rerank_plugins.backends.onnx import OnnxBackend
 
