@@ -41,7 +41,7 @@ class AcceleratedNetwork:
     def _accelerate(self, device: torch.device, *, types: bool) -> None:
         join_projections(self._packed.encoder)
         if self._packed.flash:  # Elsewhere attention pads inside of a layer, and a graph would for the most pairs.
-            self._graphs = GraphedEncoder(self._packed.encode, device, types=types)
+            self._graphs = GraphedEncoder(self._packed.encode, device, types=types, shares=self._packed.shares)
             self._packed.encode = self._graphs
 
     def scores(self, inputs: Inputs) -> torch.Tensor:

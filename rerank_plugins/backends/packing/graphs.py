@@ -12,18 +12,11 @@ from dataclasses import dataclass
 
 import torch
 
-from rerank_plugins.backends.packing.rows import Borders, PackedRows
+from rerank_plugins.backends.packing.places import SIZES, Places, Room, rooms
+from rerank_plugins.backends.packing.rows import PackedRows
 
 _LOGGER = logging.getLogger(__name__)
 
-# Tokens of the graphs. From 1,024 on each is at most a quarter larger than the one before: little is computed in vain.
-SIZES = (
-    *(512, 768, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 3584, 4096),
-    *(5120, 6144, 7168, 8192, 10_240, 12_288, 14_336, 16_384),
-)
-# Tokens of the longest pair, and tokens of the graph for each pair that it has room for. The kernel starts a block for
-# every 128 tokens of the longest pair in every place for a pair, used or not: with these, as many for either.
-_SHAPES = ((256, 32), (512, 64))
 # A larger batch must be faster by this much to be worth its waiting time.
 _WORTH_WAITING = 1.03
 
@@ -40,14 +33,16 @@ class GraphedEncoder:
         encode: Runs the encoder on a packed row of any size.
         device: A CUDA device.
         types: Whether the encoder reads token types.
+        shares: Whether it reads beginnings that pairs share once.
 
     Attributes:
         memory: Bytes that the graphs hold on the device.
     """
 
-    def __init__(self, encode: Encode, device: torch.device, *, types: bool) -> None:
+    def __init__(self, encode: Encode, device: torch.device, *, types: bool, shares: bool) -> None:
         self._encode, self._device, self._types = encode, device, types
-        self._graphs: dict[tuple[int, int], _Graph | None] = {}
+        self._rooms = rooms(shares=shares)
+        self._graphs: dict[Room, _Graph | None] = {}
         # The larger ones are captured first where all are, and the others use their memory.
         self._pool = torch.cuda.graph_pool_handle()
         self._states: torch.Tensor | None = None
@@ -55,15 +50,15 @@ class GraphedEncoder:
 
     def __call__(self, rows: PackedRows) -> torch.Tensor:
         """Run the encoder; hidden states of shape (tokens, hidden size), valid until the next call."""
-        shape = fitting(rows)
-        graph = None if shape is None else self._graph(*shape)
+        room = next((room for room in self._rooms if room.holds(rows)), None)
+        graph = None if room is None else self._graph(room)
         return self._encode(rows) if graph is None else graph.replay(rows)
 
     @torch.inference_mode()
     def capture(self) -> None:
         """Capture all graphs now, instead of each when it is first needed."""
         start = time.perf_counter()
-        captured = [self._graph(size, longest) for size in reversed(SIZES) for longest, _ in _SHAPES]
+        captured = [self._graph(room) for room in reversed(self._rooms)]
         seconds, count = time.perf_counter() - start, sum(each is not None for each in captured)
         _LOGGER.info("Captured %d CUDA graphs in %.1f s; they hold %.0f MB.", count, seconds, self.memory / 1e6)
 
@@ -74,32 +69,33 @@ class GraphedEncoder:
         Args:
             sizes: The sizes to choose from, ascending; each one of `SIZES`.
         """
-        graphs = {size: self._graph(size, _SHAPES[-1][0]) for size in sizes}
-        speeds = {size: size / graph.seconds() for size, graph in graphs.items() if graph is not None}
+        graphs = {room.tokens: self._graph(room) for room in reversed(self._rooms) if room.tokens in sizes}
+        speeds = {size: size / graph.seconds() for size in sizes if (graph := graphs[size]) is not None}
         least = max(speeds.values(), default=0) / _WORTH_WAITING
         return next((size for size, speed in speeds.items() if speed >= least), sizes[-1])
 
-    def _graph(self, size: int, longest: int) -> "_Graph | None":
-        if (size, longest) not in self._graphs:
+    def _graph(self, room: Room) -> "_Graph | None":
+        if room not in self._graphs:
             before = self._reserved()
-            self._graphs[size, longest] = self._attempt(size, longest)
+            self._graphs[room] = self._attempt(room)
             self.memory += self._reserved() - before
-        return self._graphs[size, longest]
+        return self._graphs[room]
 
     def _reserved(self) -> int:
         torch.cuda.empty_cache()  # What is left belongs to tensors, and to graphs.
         return torch.cuda.memory_reserved(self._device)
 
-    def _attempt(self, size: int, longest: int) -> "_Graph | None":
+    def _attempt(self, room: Room) -> "_Graph | None":
         try:
             with _capturing, torch.cuda.device(self._device):
-                return self._capture(size, longest)
+                return self._capture(room)
         except RuntimeError as error:  # torch.OutOfMemoryError is one, so is what cannot be captured
-            _LOGGER.warning("No CUDA graph for %d tokens, which run without: %s", size, str(error).splitlines()[0])
+            reason = str(error).splitlines()[0]
+            _LOGGER.warning("No CUDA graph for %d tokens, which run without: %s", room.tokens, reason)
             return None
 
-    def _capture(self, size: int, longest: int) -> "_Graph":
-        places = Places(size, longest, self._device, types=self._types)
+    def _capture(self, room: Room) -> "_Graph":
+        places = Places(room, self._device, types=self._types)
         # Handles, workspaces and kernels that load late must be there before the capture.
         states = self._encode(places.rows())
         if self._states is None:
@@ -107,7 +103,7 @@ class GraphedEncoder:
         torch.cuda.synchronize(self._device)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            self._states[:size].copy_(self._encode(places.rows()))
+            self._states[: room.tokens].copy_(self._encode(places.rows()))
         return _Graph(graph, places, self._states)
 
 
@@ -116,7 +112,7 @@ class _Graph:
     """A captured pass: what it reads, and what it writes."""
 
     graph: torch.cuda.CUDAGraph
-    places: "Places"
+    places: Places
     states: torch.Tensor
 
     def replay(self, rows: PackedRows) -> torch.Tensor:
@@ -134,56 +130,3 @@ class _Graph:
             torch.cuda.synchronize()
             times.append(time.perf_counter() - start)
         return min(times[1:])
-
-
-class Places:
-    """The memory that a graph reads a batch from.
-
-    Args:
-        size: Tokens of the row.
-        longest: Tokens of the longest pair.
-        device: Where it is.
-        types: Whether there are token types.
-    """
-
-    def __init__(self, size: int, longest: int, device: torch.device | str, *, types: bool) -> None:
-        self._longest = longest
-        self._row = torch.zeros((3 if types else 2, size), dtype=torch.int64, device=device)
-        pairs = size // dict(_SHAPES)[longest]
-        self._offsets = torch.arange(pairs + 1, device=device) * (size // pairs)
-
-    def fill(self, rows: PackedRows) -> None:
-        """Put a batch there. Tokens behind it belong to no pair; places for pairs that are left are empty sequences."""
-        tokens = rows.tokens
-        given = [rows.input_ids, rows.position_ids, rows.token_type_ids]
-        for place, row in zip(self._row, given, strict=False):
-            if row is not None:
-                place[:tokens].copy_(row[0])
-        self._offsets.fill_(tokens)
-        self._offsets[: rows.pairs + 1].copy_(rows.queries.offsets)
-
-    def rows(self) -> PackedRows:
-        """Return the packed row of what is there."""
-        borders = Borders(self._offsets.int(), self._longest)
-        return PackedRows(
-            input_ids=self._row[:1],
-            position_ids=self._row[1:2],
-            token_type_ids=self._row[2:] if len(self._row) > 2 else None,
-            queries=borders,
-            keys=borders,
-            key_places=None,
-            last=borders.offsets[1:] - 1,
-            places=self._row[:0],
-            padded={},
-        )
-
-
-def fitting(rows: PackedRows) -> tuple[int, int] | None:
-    """Choose the smallest graph that holds a batch: its tokens, and those of its longest pair; None if none does."""
-    shapes = (
-        (size, longest)
-        for size in SIZES
-        for longest, share in _SHAPES
-        if rows.tokens <= size and rows.queries.longest <= longest and rows.pairs <= size // share
-    )
-    return next(shapes, None)

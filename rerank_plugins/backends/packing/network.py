@@ -29,6 +29,7 @@ class PackedNetwork:
         encoder: Its encoder.
         encode: What runs the encoder; CUDA graphs can be put here.
         flash: Whether its attention runs without padding, too.
+        shares: Whether it reads beginnings that pairs share once.
 
     Raises:
         CannotPackError: If the model cannot do without padding, or its scores would not be the same. It is then left
@@ -43,7 +44,7 @@ class PackedNetwork:
         self._holder: torch.nn.Module = network if self.encoder is model else model
         self._place = "model" if self.encoder is model else str(model.base_model_prefix)
         self.encode: Encode = lambda rows: hidden_states(self.encoder, rows)
-        self.flash = self._shares = False
+        self.flash = self.shares = False
         self._answer = _Answer(self.encoder)
         try:
             self._replace_encoder(model, _sample(model.config, network.inputs))
@@ -63,13 +64,13 @@ class PackedNetwork:
         _check_same("hidden states", self.encode(rows)[rows.places][mask], states[mask])
         check_windows(model.config, rows.calls)
         # Only where a token sees nothing that comes after it does a beginning not depend on what follows.
-        self._shares = all(call.causal for call in rows.calls)
+        self.shares = all(call.causal for call in rows.calls)
         self.flash = all(call.flash for call in rows.calls)
         _check_same("scores", self.scores(self.lay_out(sample)), scores)
 
     def lay_out(self, inputs: Inputs) -> PackedRows:
         """Pack a batch, with prefixes that pairs share where the model allows it."""
-        return PackedRows.of(inputs, shared_prefixes=self._shares, device=self._device)
+        return PackedRows.of(inputs, shared_prefixes=self.shares, device=self._device)
 
     def scores(self, rows: PackedRows) -> torch.Tensor:
         """Run a batch; shape (pairs,). Not from two threads at once."""

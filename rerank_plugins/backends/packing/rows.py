@@ -100,6 +100,11 @@ class PackedRows:
         return len(self.last)
 
     @property
+    def sequences(self) -> int:
+        """Number of sequences of the row: pairs, and beginnings that they share."""
+        return len(self.queries.offsets) - 1
+
+    @property
     def tokens(self) -> int:
         """Tokens of the row."""
         return self.input_ids.shape[1]

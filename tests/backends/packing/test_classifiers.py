@@ -12,8 +12,8 @@ from rerank_plugins.backends.networks.base import Network, accepted_inputs
 from rerank_plugins.backends.networks.classifier import EncoderClassifier
 from rerank_plugins.backends.networks.decoder import DecoderClassifier
 from rerank_plugins.backends.packing.accelerated import packed_or_none
-from rerank_plugins.backends.packing.graphs import Places, fitting
 from rerank_plugins.backends.packing.network import PackedNetwork
+from rerank_plugins.backends.packing.places import Places, rooms
 from rerank_plugins.backends.packing.projections import join_projections
 from rerank_plugins.backends.packing.rows import PackedRows
 from rerank_plugins.backends.packing.running import CannotPackError, check_windows
@@ -89,18 +89,19 @@ def test_joined_projections_change_no_score(model: Any) -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("name", ["bert", "xlm-roberta", "modernbert"])
+@pytest.mark.parametrize("name", ["bert", "xlm-roberta", "modernbert", "qwen3", "gemma3"])
 def test_what_a_graph_reads_gives_the_same_scores(name: str) -> None:
     model = classifier(name)
     inputs = pairs(model)
     expected = model(**tensors(inputs)).logits[:, 0]
     packed = PackedNetwork(network(model))
     encode = packed.encode
+    room = next(each for each in rooms(shares=packed.shares) if each.holds(packed.lay_out(inputs)))
+    places = Places(room, "cpu", types="token_type_ids" in inputs)
+    other = {name: array[1:] for name, array in inputs.items()}
 
     def through_places(rows: PackedRows) -> torch.Tensor:
-        shape = fitting(rows)
-        assert shape is not None
-        places = Places(*shape, "cpu", types=rows.token_type_ids is not None)
+        places.fill(packed.lay_out(other))  # what was there before does not matter
         places.fill(rows)
         return encode(places.rows())[: rows.tokens]
 

@@ -23,8 +23,8 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
-# Of logits of about 1, after three layers in fp16.
-NEAR = 0.03
+# Of logits of about 1, after three layers in fp16; of larger ones, in which fp16 has steps of a thousandth, a share.
+NEAR, SHARE = 0.03, 0.01
 
 
 @pytest.fixture
@@ -73,24 +73,27 @@ def test_decoders_in_half_precision(name: str, shared: bool) -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("name", ["bert", "xlm-roberta", "modernbert"])
+@pytest.mark.parametrize("name", ["bert", "xlm-roberta", "modernbert", "qwen3", "gemma3"])
 def test_graphs_give_the_scores_of_a_pass_without(name: str) -> None:
     model = classifier(name).to("cuda", torch.float16)
     packed = PackedNetwork(network(model))
     join_projections(packed.encoder)
     types = "token_type_ids" in accepted_inputs(model)
-    graphs = GraphedEncoder(packed.encode, model.device, types=types)
+    graphs = GraphedEncoder(packed.encode, model.device, types=types, shares=packed.shares)
     eager = packed.encode
-    for seed, lengths in enumerate([(100, 7, 60), (250, 3), (9,), (100, 7, 60), (200,) * 40, (130,) * 90, (3,) * 20]):
-        inputs = batch(random_rows(*lengths, seed=seed), pad=model.config.pad_token_id)
-        if types:
-            inputs["token_type_ids"] = inputs["attention_mask"] * (inputs["input_ids"] % 2)
-        scores = []
-        for encode in (eager, graphs, graphs):
-            packed.encode = encode
-            scores.append(packed.scores(packed.lay_out(inputs)).float())
-        torch.testing.assert_close(scores[1], scores[0], atol=NEAR, rtol=NEAR)
-        assert torch.equal(scores[2], scores[1])
+    (prompt,) = random_rows(40, seed=9)
+    for seed, lengths in enumerate([(100, 7, 60), (210, 3), (9,), (100, 7, 60), (200,) * 40, (130,) * 90, (3,) * 20]):
+        rows = random_rows(*lengths, seed=seed)
+        for each in (rows, [prompt + row for row in rows]):
+            inputs = batch(each, pad=model.config.pad_token_id)
+            if types:
+                inputs["token_type_ids"] = inputs["attention_mask"] * (inputs["input_ids"] % 2)
+            scores = []
+            for encode in (eager, graphs, graphs):
+                packed.encode = encode
+                scores.append(packed.scores(packed.lay_out(inputs)).float())
+            torch.testing.assert_close(scores[1], scores[0], atol=NEAR, rtol=NEAR)
+            assert torch.equal(scores[2], scores[1])
     captured = [graph for graph in graphs._graphs.values() if graph is not None]
     assert len(captured) == len(graphs._graphs) >= 3
 
@@ -103,7 +106,7 @@ def test_all_graphs_are_captured_when_a_model_is_warmed_up(model_folder: Callabl
         assert 0 < graphs.memory < 1e9
         documents = DOCUMENTS * 20
         found, report = gpu.rank(QUERY, documents), gpu.rank(QUERY, documents).report
-        assert logits(found) == pytest.approx(logits(cpu.rank(QUERY, documents)), abs=NEAR)
+        assert logits(found) == pytest.approx(logits(cpu.rank(QUERY, documents)), abs=NEAR, rel=SHARE)
         assert report.padding == 0
 
 
@@ -114,7 +117,7 @@ def test_many_callers_of_one_gpu(model_folder: Callable[[str], Path]) -> None:
     with Reranker(model_folder("bert")) as gpu, ThreadPoolExecutor(6) as callers:
         alone = [logits(gpu.rank(QUERY, documents)) for documents in lists]
         for found in callers.map(lambda place: (place % 6, logits(gpu.rank(QUERY, lists[place % 6]))), range(60)):
-            assert found[1] == pytest.approx(alone[found[0]], abs=NEAR)
+            assert found[1] == pytest.approx(alone[found[0]], abs=NEAR, rel=SHARE)
 
 
 def test_memory_that_runs_out_halves_the_batches(
@@ -125,7 +128,7 @@ def test_memory_that_runs_out_halves_the_batches(
         expected = logits(gpu.rank(QUERY, documents))
         few_megabytes(60)
         found = gpu.rank(QUERY, documents)
-        assert logits(found) == pytest.approx(expected, abs=NEAR)
+        assert logits(found) == pytest.approx(expected, abs=NEAR, rel=SHARE)
         budget = gpu._local._model.scheduler._queue._memory_budget
         assert budget is not None
         assert budget < 2_000_000
@@ -134,7 +137,9 @@ def test_memory_that_runs_out_halves_the_batches(
 def test_a_model_with_attention_of_its_own_runs_with_padding(model_folder: Callable[[str], Path]) -> None:
     with Reranker(model_folder("deberta"), device="cpu") as cpu, Reranker(model_folder("deberta")) as gpu:
         assert gpu._local._model.backend.pads
-        assert logits(gpu.rank(QUERY, DOCUMENTS)) == pytest.approx(logits(cpu.rank(QUERY, DOCUMENTS)), abs=NEAR)
+        assert logits(gpu.rank(QUERY, DOCUMENTS)) == pytest.approx(
+            logits(cpu.rank(QUERY, DOCUMENTS)), abs=NEAR, rel=SHARE
+        )
 
 
 def test_single_precision_packs_without_the_kernel(model_folder: Callable[[str], Path]) -> None:

@@ -4,7 +4,6 @@ import numpy as np
 import torch
 
 from rerank_plugins.backends.packing import PackedRows
-from rerank_plugins.backends.packing.graphs import SIZES, Places, fitting
 from tests.backends.packing.batches import batch, random_rows
 
 
@@ -50,25 +49,3 @@ def test_each_token_of_the_batch_is_found_again() -> None:
         positions = torch.arange(valid.shape[1]).expand(valid.shape)
         assert torch.equal(rows.position_ids[0][rows.places][valid], positions[valid])
     assert rows.tokens == 70 + sum(map(len, documents))
-
-
-def test_a_graph_holds_a_batch_and_empty_places_behind_it() -> None:
-    rows = PackedRows.of(batch(random_rows(100, 7, 200)))
-    shape = fitting(rows)
-    assert shape == (512, 256)
-    places = Places(*shape, "cpu", types=False)
-    places.fill(PackedRows.of(batch(random_rows(30, 40, 50, 60, seed=1))))
-    places.fill(rows)
-    filled = places.rows()
-    assert filled.tokens == 512
-    assert torch.equal(filled.input_ids[:, :307], rows.input_ids)
-    assert torch.equal(filled.position_ids[:, :307], rows.position_ids)
-    assert filled.queries.offsets.tolist() == [0, 100, 107] + [307] * 14
-
-
-def test_the_smallest_graph_that_holds_a_batch() -> None:
-    assert fitting(PackedRows.of(batch(random_rows(300, 7)))) == (512, 512)
-    assert fitting(PackedRows.of(batch(random_rows(600)))) is None
-    assert fitting(PackedRows.of(batch(random_rows(*[256] * 65)))) is None
-    assert fitting(PackedRows.of(batch(random_rows(*[256] * 64)))) == (SIZES[-1], 256)
-    assert fitting(PackedRows.of(batch(random_rows(*[2] * 40)))) == (1280, 256), "room for 40 pairs"
