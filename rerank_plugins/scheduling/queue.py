@@ -1,10 +1,12 @@
 """Who is served next, and with which batch: fair queueing over the pairs of all callers. No threads in here."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rerank_plugins.errors import OverloadedError
 from rerank_plugins.scheduling.request import Request
+from rerank_plugins.text.pairs import EncodedPair
 
 # A pair in a batch: its request, and its place among the request's pairs.
 Slot = tuple[Request, int]
@@ -51,31 +53,43 @@ class FairQueue:
         self._memory_budget: int | None = None
 
     def __bool__(self) -> bool:
-        return bool(self._requests)
+        return any(request.waiting for request in self._requests)
 
     @property
     def waiting(self) -> int:
-        """Pairs of all callers that no batch has taken."""
-        return sum(request.waiting for request in self._requests)
+        """Pairs of all callers that no batch has taken, those to come included."""
+        return sum(request.waiting + request.coming for request in self._requests)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no request waits for more of its pairs."""
+        return not any(request.coming for request in self._requests)
 
     def add(self, request: Request, *, max_queue: int) -> None:
         """Queue a request.
 
         Args:
-            request: The request; it has one pair or more.
+            request: The request; it has one pair or more. Those to come count, too.
             max_queue: Pairs that may wait, these included. A request is always accepted when nobody waits.
 
         Raises:
             OverloadedError: If the queue is full.
         """
-        waiting = self.waiting
-        if waiting and waiting + len(request.pairs) > max_queue:
+        waiting, more = self.waiting, len(request.pairs) + request.coming
+        if waiting and waiting + more > max_queue:
             raise OverloadedError(
-                f"The queue is full: {waiting} pairs are waiting, and {len(request.pairs)} more would exceed max_queue="
-                f"{max_queue}. Try again later, or raise max_queue."
+                f"The queue is full: {waiting} pairs are waiting, and {more} more would exceed max_queue={max_queue}. "
+                "Try again later, or raise max_queue."
             )
+        request.submitted_at = time.perf_counter()
         request.turn.virtual_start = self._virtual_time
         self._requests.append(request)
+
+    def extend(self, request: Request, pairs: Sequence[EncodedPair], *, coming: int) -> None:
+        """Add pairs to a queued request, of which `coming` more will follow; it keeps its turn."""
+        if not request.waiting:
+            request.turn.resume(self._virtual_time)
+        request.extend(pairs, coming=coming)
 
     def remove(self, request: Request) -> None:
         """Drop what waits of a request."""
@@ -102,15 +116,18 @@ class FairQueue:
             idle: Workers without a batch, the one that asks included: none takes more than its share of what waits,
                 so that all of them finish together, unless they share one device.
         """
-        by_priority = sorted(self._requests, key=lambda request: request.turn.priority)
-        most = self.waiting if self._limits.pass_tokens else max(1, -(-self.waiting // idle))
+        ready = [request for request in self._requests if request.waiting]
+        by_priority = sorted(ready, key=lambda request: request.turn.priority)
+        most = sum(request.waiting for request in ready)
+        if not self._limits.pass_tokens:
+            most = max(1, -(-most // idle))
         if self._limits.pairs_per_batch is not None:
             most = min(most, self._limits.pairs_per_batch)
         budget = self._budget(by_priority[0])
         sharing = [each for each in by_priority if each is by_priority[0] or self._budget(each) >= budget]
         batch = self._padded(sharing, budget, most) if self._limits.pads else self._packed(sharing, budget, most)
         self._virtual_time += sum(request.length(place) for request, place in batch) / len(by_priority)
-        self._requests = [request for request in self._requests if request.waiting]
+        self._requests = [request for request in self._requests if request.waiting or request.coming]
         return batch
 
     def _padded(self, requests: Sequence[Request], budget: int, most: int) -> Batch:

@@ -33,9 +33,13 @@ class Turn:
         """The lowest is served next; between equals, the one that was served less."""
         return self.virtual_start + self.served_tokens, self.served_tokens
 
+    def resume(self, virtual_time: float) -> None:
+        """Come back after a while without pairs, in which nothing was saved up."""
+        self.virtual_start = max(self.virtual_start, virtual_time - self.served_tokens)
+
 
 class Answer:
-    """The scores of one request, filled in batch by batch.
+    """The scores of one request, filled in batch by batch; empty until `extend`.
 
     Attributes:
         scores: One raw score a pair, complete when `done` is.
@@ -43,12 +47,18 @@ class Answer:
         done: Resolved when all pairs are scored, or with the error of the batch that failed.
     """
 
-    def __init__(self, size: int) -> None:
-        self.scores: RawScores = np.full(size, np.nan, dtype=np.float32)
-        self.padding: NDArray[np.int64] = np.zeros(size, dtype=np.int64)
+    def __init__(self) -> None:
+        self.scores: RawScores = np.zeros(0, dtype=np.float32)
+        self.padding: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self.done: Future[None] = Future()
         self.done.set_running_or_notify_cancel()  # Nobody else may cancel it: `Scheduler.withdraw` drops a request.
-        self._missing = size
+        self._missing = 0
+
+    def extend(self, size: int) -> None:
+        """Make room for the scores of more pairs."""
+        self.scores = np.append(self.scores, np.full(size, np.nan, dtype=np.float32))
+        self.padding = np.append(self.padding, np.zeros(size, dtype=np.int64))
+        self._missing += size
 
     def store(self, places: Sequence[int], scores: RawScores) -> bool:
         """Keep the scores of some pairs; return whether these were the last ones."""
@@ -63,28 +73,43 @@ class Answer:
 
 
 class Request:
-    """One caller's pairs.
+    """One caller's pairs; a long list may be queued in parts.
 
     Args:
-        pairs: The pairs.
+        pairs: The first pairs, or all of them.
         max_batch_tokens: Tokens that a batch with these pairs may hold, with their padding where they are padded.
+        coming: How many more pairs will be added.
 
     Attributes:
+        pairs: The pairs so far.
+        coming: How many more are expected; windows of long documents may make it more.
+        dropped: Whether nobody waits for it any more.
         answer: Where the scores arrive.
         turn: The caller's place in the fair queue.
-        submitted_at: When the request was made, on `time.perf_counter`.
+        submitted_at: When the request was made, then when it was queued, on `time.perf_counter`.
         started_at: When a batch took its first pair; None while all of them wait.
     """
 
-    def __init__(self, pairs: Sequence[EncodedPair], *, max_batch_tokens: int) -> None:
-        self.pairs = pairs
+    def __init__(self, pairs: Sequence[EncodedPair] = (), *, max_batch_tokens: int, coming: int = 0) -> None:
+        self.pairs: list[EncodedPair] = []
+        self.coming = 0
+        self.dropped = False
         self.max_batch_tokens = max_batch_tokens
-        self.answer = Answer(len(pairs))
+        self.answer = Answer()
         self.turn = Turn()
         self.submitted_at = time.perf_counter()
         self.started_at: float | None = None
         # Shortest first: the longest one is taken off the end.
-        self._places = sorted(range(len(pairs)), key=self.length)
+        self._places: list[int] = []
+        self.extend(pairs, coming=coming)
+
+    def extend(self, pairs: Sequence[EncodedPair], *, coming: int) -> None:
+        """Add pairs; `coming` more will follow."""
+        new = range(len(self.pairs), len(self.pairs) + len(pairs))
+        self.pairs.extend(pairs)
+        self.coming = coming
+        self.answer.extend(len(pairs))
+        self._places = sorted([*self._places, *new], key=self.length)
 
     @property
     def waiting(self) -> int:
@@ -144,5 +169,6 @@ class Request:
         self.turn.served_tokens += sum(self.length(place) for place in taken)
 
     def drop(self) -> None:
-        """Take all waiting pairs out of the queue."""
+        """Take all waiting pairs out of the queue; no more are added."""
+        self.dropped = True
         self._places.clear()

@@ -46,9 +46,9 @@ class Scheduler:
         """Queue a caller's pairs; without pairs the request is done immediately.
 
         Args:
-            request: The pairs.
-            max_queue: Pairs of all callers that may wait, these included. A request is always accepted when nobody
-                waits.
+            request: The pairs, or the first of them. One that was withdrawn is ignored.
+            max_queue: Pairs of all callers that may wait, these and those to come included. A request is always
+                accepted when nobody waits.
 
         Raises:
             OverloadedError: If the queue is full.
@@ -60,14 +60,29 @@ class Scheduler:
         with self._changed:
             if self._on_end is not None:
                 raise _closed()
+            if request.dropped:
+                return
             self._queue.add(request, max_queue=max_queue)
             self._start_threads()
             self._changed.notify(self._limits.workers)
 
+    def extend(self, request: Request, pairs: Sequence[EncodedPair], *, coming: int) -> bool:
+        """Queue more pairs of a submitted request, of which `coming` will follow; a closed scheduler takes them, too.
+
+        Returns:
+            Whether anybody waits for them: False once the request was withdrawn, or failed.
+        """
+        with self._changed:
+            if request.dropped:
+                return False
+            self._queue.extend(request, pairs, coming=coming)
+            self._changed.notify(self._limits.workers)
+            return True
+
     def withdraw(self, request: Request) -> None:
         """Drop a caller's waiting pairs; batches that run already are finished, and their scores ignored."""
         with self._changed:
-            self._queue.remove(request)
+            self._remove(request)
 
     def close(self, on_end: Callable[[], None] = lambda: None) -> None:
         """Accept no more requests, score what is queued, then end the threads.
@@ -89,6 +104,7 @@ class Scheduler:
         self.close()
         with self._changed:
             dropped = self._queue.remove_all()
+            self._changed.notify_all()
         for request in dropped:
             request.answer.fail(_closed())
 
@@ -132,7 +148,7 @@ class Scheduler:
         """Wait for the next batch; None when the scheduler was closed and nothing is queued."""
         with self._changed:
             while not self._queue:
-                if self._on_end is not None:
+                if self._on_end is not None and self._queue.is_complete:
                     return None
                 self._changed.wait()
             batch = self._queue.take_batch(idle=self._limits.workers - len(self._busy_since))
@@ -187,14 +203,19 @@ class Scheduler:
             rows.setdefault(request, []).append(row)
         for request, own in rows.items():
             with self._changed:
-                last = request.answer.store([batch[row][1] for row in own], scores[own])
+                last = request.answer.store([batch[row][1] for row in own], scores[own]) and not request.coming
             if last:
                 request.answer.done.set_result(None)
 
     def _fail(self, request: Request, error: BaseException) -> None:
         with self._changed:
-            self._queue.remove(request)
+            self._remove(request)
             request.answer.fail(error)
+
+    def _remove(self, request: Request) -> None:
+        self._queue.remove(request)
+        if self._on_end is not None:  # Threads may have waited for the rest of it.
+            self._changed.notify_all()
 
 
 def _without_frames(error: BaseException) -> BaseException:

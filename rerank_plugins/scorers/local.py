@@ -1,27 +1,22 @@
 """Score with a model in this process: pairs once each, encoded, batched with those of other callers, put back."""
 
 import asyncio
-import math
 import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import wait
 from contextlib import suppress
-from dataclasses import dataclass
 
 from rerank_plugins.backends.base import Placement
-from rerank_plugins.errors import (
-    ClosedError,
-    DeadlineExceededError,
-    ScoringError,
-)
+from rerank_plugins.errors import ClosedError, DeadlineExceededError
 from rerank_plugins.models.registry import acquire_for
 from rerank_plugins.models.spec import ModelSpec
 from rerank_plugins.options import RerankConfig
 from rerank_plugins.scheduling.request import Request
-from rerank_plugins.scores import DocumentScore, QueryDocuments, Scored, ScoreScale, Timing, Usage
+from rerank_plugins.scorers.work import Work, in_parts
+from rerank_plugins.scores import QueryDocuments, Scored, ScoreScale
 from rerank_plugins.text.encoders import reading_fingerprint
-from rerank_plugins.text.pairs import EncodedPairs, Pair
+from rerank_plugins.text.pairs import Pair
 
 
 class LocalScorer:
@@ -83,9 +78,9 @@ class LocalScorer:
 
     def score(self, lists: Sequence[QueryDocuments], *, deadline: float | None = None) -> list[Scored]:
         """See `Scorer.score`."""
-        work = self._prepare(lists)
-        self._submit(work.request)
+        work = self._work(lists)
         try:
+            self._queue(work, deadline)
             wait((work.request.answer.done,), _seconds_until(deadline))
             _check_done(work.request)
         finally:
@@ -94,15 +89,15 @@ class LocalScorer:
 
     async def ascore(self, lists: Sequence[QueryDocuments], *, deadline: float | None = None) -> list[Scored]:
         """See `Scorer.ascore`."""
-        work = await asyncio.to_thread(self._prepare, lists)
+        work = self._work(lists)
         loop, done = asyncio.get_running_loop(), asyncio.Event()
 
         def tell(_: object) -> None:
             with suppress(RuntimeError):  # The loop may be closed by now.
                 loop.call_soon_threadsafe(done.set)
 
-        self._submit(work.request)
         try:
+            await asyncio.to_thread(self._queue, work, deadline)
             work.request.answer.done.add_done_callback(tell)
             with suppress(TimeoutError):
                 await asyncio.wait_for(done.wait(), _seconds_until(deadline))
@@ -137,98 +132,40 @@ class LocalScorer:
         if not self._release.alive:
             raise ClosedError(f"This Reranker of '{self.name}' was closed. Make a new one.")
 
-    def _prepare(self, lists: Sequence[QueryDocuments]) -> "_Work":
+    def _work(self, lists: Sequence[QueryDocuments]) -> Work:
+        return Work(lists, Request(max_batch_tokens=self._batch_tokens))
+
+    def _queue(self, work: Work, deadline: float | None) -> None:
+        """Tokenize and queue the pairs of a call, a long list in parts, unless nobody waits for it any more."""
         self._check_open()
         start = time.perf_counter()
-        pairs = list(dict.fromkeys(pair for each in lists for pair in _pairs(each)))
-        encoded = self._encoder.encode(pairs)
-        texts = dict.fromkeys(text for pair in pairs for text in (pair.query, pair.document))
-        unreadable = {text: language for text in texts if (language := self._model.languages.unreadable(text))}
-        self._model.languages.warn(self.name, Counter(unreadable.values()))
-        seconds = time.perf_counter() - start
-        # Here, since it sorts the pairs, and `ascore` must not do that on the event loop's thread.
-        request = Request(encoded.pairs, max_batch_tokens=self._batch_tokens)
-        return _Work(lists, pairs, encoded, unreadable, request, seconds)
+        work.read_lists()
+        if not work.pairs:
+            self._submit(work.request)
+        # Where pairs are padded, it is least with all of them to choose from.
+        tokens = None if self._model.backend.pads else self._batch_tokens
+        for part in in_parts(work.pairs, tokens):
+            encoded = self._encoder.encode(work.pairs[part.start : part.stop])
+            work.add(part, encoded)
+            coming = len(work.pairs) - part.stop
+            if part.start == 0:
+                work.request.extend(encoded.pairs, coming=coming)
+                work.tokenize_seconds = time.perf_counter() - start
+                self._submit(work.request)
+            elif not self._model.scheduler.extend(work.request, encoded.pairs, coming=coming):
+                return
+            if deadline is not None and time.perf_counter() > deadline:
+                return
+        # By now the model is at work.
+        self._note_languages(work)
+
+    def _note_languages(self, work: Work) -> None:
+        languages = self._model.languages
+        work.unreadable = {text: name for text in work.texts() if (name := languages.unreadable(text))}
+        languages.warn(self.name, Counter(work.unreadable.values()))
 
     def _submit(self, request: Request) -> None:
         self._model.scheduler.submit(request, max_queue=self._config.max_queue)
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """The pairs of one call, each of them once, and the way back to the caller's lists.
-
-    Attributes:
-        lists: The caller's lists.
-        pairs: Their different pairs.
-        encoded: The pairs for the model.
-        unreadable: Texts that the model cannot read, with their languages.
-        request: The encoded pairs on their way through the queue.
-        tokenize_seconds: How long it took to make this.
-    """
-
-    lists: Sequence[QueryDocuments]
-    pairs: list[Pair]
-    encoded: EncodedPairs
-    unreadable: dict[str, str]
-    request: Request
-    tokenize_seconds: float
-
-    def finish(self) -> list[Scored]:
-        """Put the scores back into the caller's lists."""
-        found = self._best(self.request.answer.scores.tolist())
-        queue = self.request.queue_seconds
-        forward = time.perf_counter() - self.request.submitted_at - queue
-        timing = Timing(queue=queue, tokenize=self.tokenize_seconds, forward=forward)
-        return [
-            Scored(
-                scores=[found[pair] for pair in _pairs(each)],
-                usage=usage,
-                timing=timing,
-                unreadable=self._languages(each),
-            )
-            for each, usage in zip(self.lists, self._usages(), strict=True)
-        ]
-
-    def _best(self, raw_scores: list[float]) -> dict[Pair, DocumentScore]:
-        """Give each pair the score of its best window; the first of equals, as a reader would."""
-        _check_finite(raw_scores)
-        best: dict[Pair, DocumentScore] = {}
-        for owner, window, raw in zip(self.encoded.owners, self.encoded.pairs, raw_scores, strict=True):
-            pair = self.pairs[owner]
-            if pair not in best or raw > best[pair].raw:
-                best[pair] = DocumentScore(raw, window.query_truncated, window.document_truncated, window.span)
-        return best
-
-    def _usages(self) -> list[Usage]:
-        """Count what each list took; a pair that several lists share counts for the first of them."""
-        owned: dict[Pair, list[int]] = {pair: [] for pair in self.pairs}
-        for place, owner in enumerate(self.encoded.owners):
-            owned[self.pairs[owner]].append(place)
-        usages = []
-        for each in self.lists:
-            windows = [owned.pop(pair, []) for pair in _pairs(each)]
-            read = [place for places in windows for place in places]
-            scored = sum(1 for places in windows if places)
-            usages.append(
-                Usage(
-                    scored=scored,
-                    windows=len(read) - scored,
-                    tokens=sum(self.encoded.pairs[place].length for place in read),
-                    padding=int(self.request.answer.padding[read].sum()) if read else 0,
-                )
-            )
-        return usages
-
-    def _languages(self, each: QueryDocuments) -> Counter[str]:
-        if not self.unreadable:
-            return Counter()
-        texts = {each.query, *each.documents}
-        return Counter(self.unreadable[text] for text in texts if text in self.unreadable)
-
-
-def _pairs(asked: QueryDocuments) -> list[Pair]:
-    return [Pair(asked.query, document, asked.instruction) for document in asked.documents]
 
 
 def _seconds_until(deadline: float | None) -> float | None:
@@ -237,17 +174,9 @@ def _seconds_until(deadline: float | None) -> float | None:
 
 def _check_done(request: Request) -> None:
     if not request.answer.done.done():
-        seconds = time.perf_counter() - request.submitted_at
+        pairs, seconds = len(request.pairs) + request.coming, time.perf_counter() - request.submitted_at
         raise DeadlineExceededError(
-            f"{len(request.pairs)} pairs were not scored in time: {seconds:.3g} s after they were queued, the call's "
-            "timeout was over. Allow more time, send fewer documents, or shorten max_length."
+            f"{pairs} pairs were not scored in time: {seconds:.3g} s after they were queued, the call's timeout was "
+            "over. Allow more time, send fewer documents, or shorten max_length."
         )
     request.answer.done.result()
-
-
-def _check_finite(raw_scores: list[float]) -> None:
-    if wrong := [raw for raw in raw_scores if not math.isfinite(raw)]:
-        raise ScoringError(
-            f"The model answered {wrong[0]} for {len(wrong)} of {len(raw_scores)} pairs, which cannot be sorted. In "
-            "half precision this is an overflow: use dtype='fp32' or 'bf16'. In fp32 the weights are damaged."
-        )

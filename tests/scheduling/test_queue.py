@@ -251,3 +251,64 @@ def test_a_pair_longer_than_the_budget_is_a_batch_of_its_own() -> None:
     waiting = queue(pads=False)
     add(waiting, 150, 30, 40)
     assert [lengths(batch) for batch in take_all(waiting)] == [[150], [40, 30]]
+
+
+def more(of: Request, *lengths: int) -> list[EncodedPair]:
+    return [EncodedPair((len(of.pairs) + place,), (), each, False, False) for place, each in enumerate(lengths)]
+
+
+def growing(to: FairQueue, *lengths: int, coming: int, max_queue: int = MANY) -> Request:
+    made = Request(request(*lengths).pairs, max_batch_tokens=100, coming=coming)
+    to.add(made, max_queue=max_queue)
+    return made
+
+
+def test_a_request_is_complete_when_nothing_more_comes() -> None:
+    waiting = queue(pads=False)
+    first = growing(waiting, 30, 10, coming=2)
+    assert (waiting.waiting, waiting.is_complete) == (4, False)
+    assert lengths(waiting.take_batch(idle=1)) == [30, 10]
+    assert (bool(waiting), waiting.waiting, waiting.is_complete) == (False, 2, False)
+    waiting.extend(first, more(first, 20, 40), coming=0)
+    assert (bool(waiting), waiting.waiting, waiting.is_complete) == (True, 2, True)
+    assert waiting.take_batch(idle=1) == [(first, 3), (first, 2)]
+    assert (bool(waiting), waiting.waiting) == (False, 0)
+
+
+def test_pairs_to_come_share_batches_with_those_that_wait() -> None:
+    waiting = queue(pads=False)
+    first = growing(waiting, 30, 10, coming=2)
+    waiting.extend(first, more(first, 20, 40), coming=0)
+    assert lengths(waiting.take_batch(idle=1)) == [40, 30, 20, 10]
+
+
+def test_the_whole_list_counts_for_a_full_queue_once() -> None:
+    waiting = queue()
+    add(waiting, 1, 2)
+    with pytest.raises(OverloadedError, match="2 pairs are waiting, and 9 more would exceed max_queue=10"):
+        growing(waiting, 1, 1, 1, coming=6, max_queue=10)
+    taken = growing(waiting, 1, 1, 1, coming=5, max_queue=10)
+    with pytest.raises(OverloadedError, match="10 pairs are waiting, and 1 more"):
+        add(waiting, 1, max_queue=10)
+    waiting.extend(taken, more(taken, *[1] * 7), coming=0)  # windows of a long document
+    assert waiting.waiting == 12
+
+
+def test_a_growing_list_keeps_its_turn_and_saves_nothing_up() -> None:
+    waiting = queue(pads=False)
+    first = growing(waiting, *[10] * 10, coming=20)
+    other = add(waiting, *[10] * 60)
+    order = owners([waiting.take_batch(idle=1) for _ in range(4)], first, other)
+    assert sorted(order[:2]) == ["a", "b"]
+    assert order[2:] == ["b", "b"], "the first has nothing to give"
+    waiting.extend(first, more(first, *[10] * 20), coming=0)
+    order = owners(take_all(waiting), first, other)
+    assert order[:3] in (["a", "b", "a"], ["b", "a", "b"]), "by turns, though the other was served more meanwhile"
+
+
+def test_a_growing_request_that_is_removed_takes_nothing_along() -> None:
+    waiting = queue()
+    first = growing(waiting, 1, 2, coming=3)
+    waiting.remove(first)
+    assert first.dropped
+    assert (bool(waiting), waiting.waiting, waiting.is_complete) == (False, 0, True)

@@ -310,3 +310,88 @@ def test_a_busy_scheduler_says_so(start: Callable[..., Scheduler]) -> None:
     scheduler.close()
     scheduler.join()
     assert (scheduler.busy_seconds, scheduler.waiting) == (0.0, 0)
+
+
+def grow(scheduler: Scheduler, pairs: Sequence[EncodedPair], *, coming: int) -> Request:
+    request = Request(pairs, max_batch_tokens=100, coming=coming)
+    scheduler.submit(request, max_queue=MANY)
+    return request
+
+
+def test_parts_of_a_list_are_scored_while_others_are_to_come(start: Callable[..., Scheduler]) -> None:
+    engine = Engine()
+    scheduler = start(engine, workers=2)
+    request = grow(scheduler, [pair(3, 10), pair(4, 60)], coming=3)
+    assert engine.begun.wait(SECONDS)
+    assert scheduler.extend(request, [pair(5, 90)], coming=2)
+    assert scheduler.extend(request, [pair(6, 10), pair(7, 20)], coming=0)
+    assert logits(request) == [3, 4, 5, 6, 7]
+
+
+def test_a_list_is_not_done_before_its_last_part(start: Callable[..., Scheduler]) -> None:
+    scheduler = start(Engine())
+    request = grow(scheduler, [pair(3, 10)], coming=1)
+    while not np.isfinite(request.answer.scores).all():
+        assert submit(scheduler, [pair(0, 1)]).answer.done.result(SECONDS) is None
+    assert not request.answer.done.done()
+    scheduler.extend(request, [pair(4, 10)], coming=0)
+    assert logits(request) == [3, 4]
+
+
+def test_nothing_is_added_to_what_was_withdrawn(start: Callable[..., Scheduler]) -> None:
+    engine = Engine()
+    scheduler = start(engine)
+    request = grow(scheduler, [pair(3, 10)], coming=1)
+    scheduler.withdraw(request)
+    assert not scheduler.extend(request, [pair(4, 10)], coming=0)
+    late = Request([pair(5, 10)], max_batch_tokens=100)
+    scheduler.withdraw(late)
+    scheduler.submit(late, max_queue=MANY)
+    assert logits(submit(scheduler, [pair(6, 10)])) == [6]
+    assert not {each.query[0] for batch in engine.batches for each in batch} & {4, 5}
+
+
+def test_nothing_is_added_to_what_failed(start: Callable[..., Scheduler]) -> None:
+    def fail(_: object) -> RawScores:
+        raise ValueError("no kernel image")
+
+    scheduler = start(Engine(fail))
+    request = grow(scheduler, [pair(3, 10)], coming=1)
+    with pytest.raises(ValueError, match="no kernel image"):
+        request.answer.done.result(SECONDS)
+    assert not scheduler.extend(request, [pair(4, 10)], coming=0)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_closed_scheduler_waits_for_the_last_part(start: Callable[..., Scheduler], workers: int) -> None:
+    scheduler, ended = start(Engine(), workers=workers), threading.Event()
+    request = grow(scheduler, [pair(3, 10)], coming=1)
+    scheduler.close(ended.set)
+    assert not ended.wait(0.01)
+    assert scheduler.extend(request, [pair(4, 10)], coming=0)
+    assert logits(request) == [3, 4]
+    assert ended.wait(SECONDS)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_closed_scheduler_ends_when_the_rest_is_withdrawn(start: Callable[..., Scheduler], workers: int) -> None:
+    scheduler, ended = start(Engine(), workers=workers), threading.Event()
+    request = grow(scheduler, [pair(3, 10)], coming=1)
+    scheduler.close(ended.set)
+    scheduler.withdraw(request)
+    assert ended.wait(SECONDS)
+
+
+def test_an_abort_while_parts_are_to_come(start: Callable[..., Scheduler]) -> None:
+    engine = Engine()
+    scheduler = start(engine, workers=2)
+    engine.gate.clear()
+    request = grow(scheduler, [pair(3, 10)], coming=1)
+    assert engine.begun.wait(SECONDS)
+    scheduler.abort()
+    engine.gate.set()
+    with pytest.raises(ClosedError):
+        request.answer.done.result(SECONDS)
+    assert not scheduler.extend(request, [pair(4, 10)], coming=0)
+    scheduler.join(SECONDS)
+    assert not scheduler._threads[0].is_alive()

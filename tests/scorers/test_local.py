@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import shutil
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,7 @@ from rerank_plugins.backends.torch import TorchBackend
 from rerank_plugins.models.spec import resolve
 from rerank_plugins.scorers.local import LocalScorer
 from rerank_plugins.scores import Usage
+from rerank_plugins.text.pairs import EncodedPairs, Pair
 from tests.fakes import Controls, CountBackend, controlled
 from tests.texts import DOCUMENTS, QUERY, mixed_lengths
 from tests.waiting import SECONDS
@@ -324,6 +326,167 @@ class TestWarmUp:
         controls.shapes.clear()
         scorer.warm_up()
         assert controls.shapes == [(1, 64)]
+
+
+@pytest.fixture
+def unpadded(open_scorer: OpenScorer) -> Iterator[tuple[LocalScorer, Controls]]:
+    """A scorer whose backend pads nothing, so that a long list is queued in parts; a test can hold its passes."""
+    backend, controls = controlled()
+    backend.pads = False  # type: ignore[attr-defined]
+    yield open_scorer(backend=backend, num_threads=1, max_batch_tokens=64, max_queue=1000), controls
+    controls.gate.set()
+
+
+# How many pairs each call of the encoder gets.
+Sizes = list[int]
+
+
+def count_parts(scorer: LocalScorer, between: Callable[[], object] = lambda: None) -> Sizes:
+    """Note how a scorer tokenizes, and do something before each part but the first."""
+    sizes: Sizes = []
+    encode = scorer._encoder.encode
+
+    def noted(pairs: Sequence[Pair]) -> EncodedPairs:
+        if sizes:
+            between()
+        sizes.append(len(pairs))
+        return encode(pairs)
+
+    scorer._encoder.encode = noted  # type: ignore[method-assign]
+    return sizes
+
+
+class TestParts:
+    """A long list is tokenized in parts while the model reads those before."""
+
+    LISTS = (QueryDocuments(QUERY, mixed_lengths(60)), QueryDocuments("second", mixed_lengths(40)[::-1]))
+
+    def test_scores_and_counts_are_those_of_the_whole(
+        self, open_scorer: OpenScorer, unpadded: tuple[LocalScorer, Controls]
+    ) -> None:
+        scorer, _ = unpadded
+        sizes = count_parts(scorer)
+        whole, parts = (each.score(self.LISTS) for each in (open_scorer(num_threads=1), scorer))
+        asynchronous = asyncio.run(scorer.ascore(self.LISTS))
+        for one, other, third in zip(whole, parts, asynchronous, strict=True):
+            assert raw(other) == pytest.approx(raw(one), abs=FP32)
+            assert raw(third) == pytest.approx(raw(one), abs=FP32)
+            assert (other.usage.tokens, other.usage.scored) == (one.usage.tokens, one.usage.scored)
+        assert sum(sizes) == 200
+        assert len(sizes) > 6
+        assert min(sizes) < 5
+
+    def test_windows_of_all_parts_find_their_documents(self, open_scorer: OpenScorer) -> None:
+        backend, _ = controlled()
+        backend.pads = False  # type: ignore[attr-defined]
+        windows = {"long_documents": "windows", "max_length": 32, "num_threads": 1}
+        scorer = open_scorer(backend=backend, max_batch_tokens=64, **windows)
+        (expected,) = open_scorer(**windows).score([self.LISTS[0]])
+        sizes = count_parts(scorer)
+        (found,) = scorer.score([self.LISTS[0]])
+        assert raw(found) == pytest.approx(raw(expected), abs=FP32)
+        assert [each.span for each in found.scores] == [each.span for each in expected.scores]
+        assert found.usage.windows == expected.usage.windows > 0
+        assert len(sizes) > 3
+
+    def test_the_model_starts_before_the_list_is_read(self, unpadded: tuple[LocalScorer, Controls]) -> None:
+        scorer, controls = unpadded
+        controls.hold()
+
+        def go_on() -> None:
+            if not controls.gate.is_set():
+                controls.wait_for_a_pass()
+                controls.gate.set()
+
+        count_parts(scorer, go_on)
+        assert len(scorer.score(self.LISTS)) == 2
+
+    def test_padded_pairs_wait_for_each_other(self, open_scorer: OpenScorer) -> None:
+        scorer = open_scorer(max_batch_tokens=64)
+        sizes = count_parts(scorer)
+        scorer.score(self.LISTS)
+        assert sizes == [100]
+
+    def test_no_documents(self, unpadded: tuple[LocalScorer, Controls]) -> None:
+        assert raw(ask(unpadded[0], [])) == []
+
+    def test_a_list_that_exceeds_the_queue_is_refused_whole(self, unpadded: tuple[LocalScorer, Controls]) -> None:
+        scorer, controls = unpadded
+        controls.hold()
+        with ThreadPoolExecutor(1) as thread:
+            first = thread.submit(ask, scorer, mixed_lengths(16))
+            controls.wait_for_a_pass()
+            sizes = count_parts(scorer)
+            with pytest.raises(OverloadedError, match=r"and 1\d{3} more would exceed max_queue=1000"):
+                ask(scorer, mixed_lengths(1200))
+            assert len(sizes) == 1
+            controls.gate.set()
+            assert len(raw(first.result(SECONDS))) == 16
+
+    def test_a_failing_pass_ends_the_reading(self, unpadded: tuple[LocalScorer, Controls]) -> None:
+        scorer, controls = unpadded
+
+        def fail(_: object) -> Any:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+        def wait_for_failure() -> None:
+            while scorer._model.scheduler.waiting:
+                time.sleep(0.001)
+
+        controls.instead = fail
+        sizes = count_parts(scorer, wait_for_failure)
+        with pytest.raises(RuntimeError, match="illegal memory access"):
+            scorer.score(self.LISTS)
+        assert len(sizes) == 2
+
+    def test_an_error_of_the_tokenizer_takes_the_first_parts_along(
+        self, unpadded: tuple[LocalScorer, Controls]
+    ) -> None:
+        scorer, controls = unpadded
+
+        def fail() -> None:
+            raise MemoryError
+
+        controls.hold()
+        count_parts(scorer, fail)
+        with pytest.raises(MemoryError):
+            scorer.score(self.LISTS)
+        assert scorer._model.scheduler.waiting == 0
+
+    def test_a_deadline_that_passes_meanwhile(self, unpadded: tuple[LocalScorer, Controls]) -> None:
+        scorer, controls = unpadded
+        controls.hold()
+        sizes = count_parts(scorer)
+        with pytest.raises(DeadlineExceededError, match="100 pairs were not scored in time"):
+            scorer.score(self.LISTS, deadline=time.perf_counter())
+        assert len(sizes) == 1
+        assert scorer._model.scheduler.waiting == 0
+
+    async def test_a_caller_that_is_cancelled_meanwhile(self, unpadded: tuple[LocalScorer, Controls]) -> None:
+        scorer, controls = unpadded
+        reading, cancelled = threading.Event(), threading.Event()
+
+        def wait_for_the_caller() -> None:
+            reading.set()
+            assert cancelled.wait(SECONDS)
+
+        controls.hold()
+        sizes = count_parts(scorer, wait_for_the_caller)
+        call = asyncio.create_task(scorer.ascore(self.LISTS))
+        await asyncio.to_thread(reading.wait, SECONDS)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        cancelled.set()
+        await asyncio.get_running_loop().shutdown_default_executor()
+        assert len(sizes) == 2
+        assert scorer._model.scheduler.waiting == 0
+
+    def test_a_scorer_that_is_closed_meanwhile_answers(self, unpadded: tuple[LocalScorer, Controls]) -> None:
+        scorer, controls = unpadded
+        count_parts(scorer, scorer.close)
+        assert len(scorer.score(self.LISTS)) == 2
+        controls.wait_for_a_close()
 
 
 def test_a_scorer_that_is_forgotten_frees_its_model(model_folder: Callable[[str], Path]) -> None:
