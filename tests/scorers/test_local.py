@@ -419,7 +419,7 @@ class TestParts:
             sizes = count_parts(scorer)
             with pytest.raises(OverloadedError, match=r"and 1\d{3} more would exceed max_queue=1000"):
                 ask(scorer, mixed_lengths(1200))
-            assert len(sizes) == 1
+            assert sum(sizes) < 100, "the rest of it is not even read"
             controls.gate.set()
             assert len(raw(first.result(SECONDS))) == 16
 
