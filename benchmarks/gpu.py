@@ -9,26 +9,18 @@ import gc
 import logging
 import statistics
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
-from functools import partial
+from contextlib import ExitStack
 from itertools import cycle, islice
 from pathlib import Path
-from unittest.mock import patch
 
 import gpu_decoder
 import torch
 from full_size import DATA, torch_folder
+from gpu_ways import Rank, Request, Row, ways
 from peers.tables import print_table
-from sentence_transformers import CrossEncoder
 from transformers import AutoConfig
 
-from rerank_plugins import Reranker, RerankReport
-from rerank_plugins.backends.networks import running
-from rerank_plugins.backends.packing import accelerated
-from rerank_plugins.options import DtypeName
 from rerank_plugins.reading.passages import read_passages
 
 # Number of documents, and passages per document: about 120 or 450 tokens.
@@ -36,61 +28,6 @@ SIZES = [(10, 1), (50, 1), (200, 1), (1000, 1), (50, 4)]
 MEASURED = (50, 1)
 COMPARED = 8
 TOP = 5
-
-Rank = Callable[[str, list[str]], object]
-Request = tuple[str, list[str]]
-
-
-@dataclass(frozen=True)
-class Made:
-    """A loaded model: how it ranks, the logits it gives, and how it is freed."""
-
-    rank: Rank
-    logits: Callable[[str, list[str]], list[float]]
-    close: Callable[[], None]
-
-
-@dataclass
-class Row:
-    """One way to rank, and what was measured of it.
-
-    Attributes:
-        name: As the table shows it.
-        make: Makes it.
-        rounds: How often it ranks each list.
-        callers: With how many callers at once it is tried.
-        around: What holds while it is made and runs.
-    """
-
-    name: str
-    make: Callable[[], Made]
-    rounds: int = 2
-    callers: tuple[int, ...] = (8,)
-    around: Callable[[], AbstractContextManager[object]] = nullcontext
-    seconds: dict[tuple[int, int], float] = field(default_factory=dict)
-    served: dict[int, float] = field(default_factory=dict)
-    memory: float = 0.0
-    scores: list[list[float]] = field(default_factory=list)
-    reports: dict[tuple[int, int], RerankReport] = field(default_factory=dict)
-    notes: str = ""
-
-
-class Eager:
-    """Stands for `GraphedEncoder`, and captures nothing."""
-
-    def __init__(self, encode: Callable[..., torch.Tensor], _device: object, *, types: bool) -> None:
-        self.encode = encode
-
-    def __call__(self, rows: object) -> torch.Tensor:
-        """Run the encoder as it is."""
-        return self.encode(rows)
-
-    def capture(self) -> None:
-        """Do nothing."""
-
-    def best_size(self, sizes: tuple[int, ...]) -> int:
-        """Return the largest."""
-        return sizes[-1]
 
 
 def main() -> None:
@@ -107,80 +44,13 @@ def main() -> None:
     print(f"{name}, torch {torch.__version__}\n", flush=True)
     sizes = [(count // 10, passages) for count, passages in SIZES] if arguments.tiny else SIZES
     lists = {size: _requests(*size, 12) for size in sizes}
-    rows = _rows(folder, device)
+    rows = ways(folder, device)
     for row in rows:
         _measure(row, lists, arguments.seconds, device)
         print(f"({row.name}: done at {time.perf_counter():.0f} s; {row.notes})", flush=True)
     _print_tables(rows, sizes)
     _print_share(folder, rows[0], sizes[3], device)
     gpu_decoder.main(device, tiny=arguments.tiny)
-
-
-def _rows(folder: Path, device: str) -> list[Row]:
-    half: DtypeName = "fp16" if device == "cuda" else "fp32"
-    ours = partial(_ours, folder, device, half)
-    peer = partial(_peer, folder, device, torch.float16 if device == "cuda" else torch.float32)
-    no_cudnn = partial(_set_cudnn, enabled=False)
-    everyone = (1, 8, 32)
-    return [
-        Row("rerank_plugins, its default", ours, 9, everyone, _packed),
-        Row("rerank_plugins, without graphs", ours, 5, everyone, _without_graphs),
-        Row("rerank_plugins, with padding", ours, 3, (8,), _with_padding),
-        Row("sentence-transformers, fp32, its default", partial(_peer, folder, device, torch.float32), callers=()),
-        Row("sentence-transformers, fp16", peer),
-        Row("sentence-transformers, fp16, no cuDNN attention", peer, around=no_cudnn),
-        Row("the same in batches of 256", partial(peer, batch_size=256), around=no_cudnn),
-        Row("sentence-transformers, fp16, flattened", partial(peer, attention="flash_attention_2")),
-    ]
-
-
-def _packed() -> AbstractContextManager[object]:
-    # On a CPU an encoder would keep its padding.
-    return patch.object(accelerated, "_is_causal", lambda _: True)
-
-
-@contextmanager
-def _without_graphs() -> Iterator[None]:
-    with _packed(), patch.object(accelerated, "GraphedEncoder", Eager):
-        yield
-
-
-def _with_padding() -> AbstractContextManager[object]:
-    return patch.object(running, "packed_or_none", lambda *_: None)
-
-
-@contextmanager
-def _set_cudnn(*, enabled: bool) -> Iterator[None]:
-    before = torch.backends.cuda.cudnn_sdp_enabled()
-    torch.backends.cuda.enable_cudnn_sdp(enabled)
-    try:
-        yield
-    finally:
-        torch.backends.cuda.enable_cudnn_sdp(before)
-
-
-def _ours(folder: Path, device: str, dtype: DtypeName) -> Made:
-    reranker = Reranker(folder, device=device, dtype=dtype, max_length=512)
-    reranker.warmup()
-
-    def logits(query: str, documents: list[str]) -> list[float]:
-        found = {each.index: each.raw_score for each in reranker.rank(query, documents)}
-        return [found[place] for place in range(len(documents))]
-
-    return Made(reranker.rank, logits, reranker.close)
-
-
-def _peer(folder: Path, device: str, dtype: torch.dtype, *, batch_size: int = 32, attention: str | None = None) -> Made:
-    kwargs = {"dtype": dtype} | ({"attn_implementation": attention} if attention else {})
-    model = CrossEncoder(str(folder), device=device, max_length=512, model_kwargs=kwargs)
-    if attention and not model._can_flatten_inputs():
-        raise RuntimeError("it flattens no inputs of a sequence classifier")
-
-    def logits(query: str, documents: list[str]) -> list[float]:
-        pairs = [(query, document) for document in documents]
-        return [float(each) for each in model.predict(pairs, activation_fn=torch.nn.Identity())]
-
-    return Made(partial(model.rank, batch_size=batch_size), logits, lambda: None)
 
 
 def _requests(count: int, passages: int, requests: int) -> list[Request]:

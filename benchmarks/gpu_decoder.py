@@ -12,12 +12,15 @@ import torch
 from peers.tables import print_table
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
+from rerank_plugins.backends.heads import TokenHead
+from rerank_plugins.backends.networks.decoder import TokenScorer
 from rerank_plugins.backends.packing import PackedRows, enable, run
+from rerank_plugins.backends.packing.accelerated import AcceleratedNetwork
+from rerank_plugins.backends.packing.running import disable
 
 PROMPT, DOCUMENTS, ROUNDS = 90, 50, 5
 # Tokens of a document with what follows it.
 SHORTEST, LONGEST = 100, 200
-# The tokens whose logits' difference is the score.
 YES, NO = 9693, 2152
 
 Inputs = dict[str, np.ndarray]
@@ -26,14 +29,17 @@ Inputs = dict[str, np.ndarray]
 def main(device: str = "cuda", *, tiny: bool = False) -> None:
     """Measure the ways to run it one after the other, and print a table."""
     inputs = [_inputs(seed, 1_000 if tiny else 151_669) for seed in range(ROUNDS + 1)]
-    yes, no = (YES, NO) if not tiny else (3, 4)
-    exact = _scores(_plain(_model(device, torch.float32, tiny=tiny)), inputs[0], yes, no)
+    head = TokenHead(YES, NO) if not tiny else TokenHead(3, 4)
+    exact = _scores(_plain(_model(device, torch.float32, tiny=tiny), head), inputs[0])
     model = _model(device, torch.bfloat16 if device == "cuda" else torch.float32, tiny=tiny)
-    rows = [_row("transformers, padded on the left", _plain(model), inputs, exact, (yes, no))]
-    enable(model)
-    rows.append(_row("packed", _packed(model, shared=False), inputs, exact, (yes, no)))
-    rows.append(_row("packed, the prompt once", _packed(model, shared=True), inputs, exact, (yes, no)))
     print(f"{DOCUMENTS} documents of {SHORTEST} to {LONGEST} tokens behind a prompt of {PROMPT}, {model.dtype}\n")
+    rows = [_row("transformers, padded on the left", _plain(model, head), inputs, exact)]
+    enable(model)
+    rows.append(_row("packed", _packed(model, head, shared=False), inputs, exact))
+    rows.append(_row("packed, the prompt once", _packed(model, head, shared=True), inputs, exact))
+    disable(model)
+    network = AcceleratedNetwork(TokenScorer(model, head))
+    rows.append(_row("the same with CUDA graphs: rerank_plugins", network.scores, inputs, exact))
     print_table(["", "ms, median", "peak MB beyond the weights", "largest difference from fp32"], rows)
 
 
@@ -61,10 +67,11 @@ def _inputs(seed: int, vocabulary: int) -> Inputs:
     return {"input_ids": ids * mask, "attention_mask": mask}
 
 
+# From a batch to the score of each pair.
 Run = Callable[[Inputs], torch.Tensor]
 
 
-def _plain(model: Qwen3ForCausalLM) -> Run:
+def _plain(model: Qwen3ForCausalLM, head: TokenHead) -> Run:
     def call(inputs: Inputs) -> torch.Tensor:
         shifts = (inputs["attention_mask"] == 0).sum(axis=1)
         rolled = {
@@ -73,31 +80,42 @@ def _plain(model: Qwen3ForCausalLM) -> Run:
         }
         tensors = {name: torch.from_numpy(array).to(model.device) for name, array in rolled.items()}
         positions = (tensors["attention_mask"].cumsum(1) - 1).clamp(min=0)
-        return model(**tensors, position_ids=positions, logits_to_keep=1, use_cache=False).logits[:, -1]
+        return _difference(
+            model(**tensors, position_ids=positions, logits_to_keep=1, use_cache=False).logits[:, -1], head
+        )
 
     return call
 
 
-def _packed(model: Qwen3ForCausalLM, *, shared: bool) -> Run:
-    return lambda inputs: run(model, PackedRows.of(inputs, shared_prefixes=shared, device=str(model.device)))
+def _packed(model: Qwen3ForCausalLM, head: TokenHead, *, shared: bool) -> Run:
+    def call(inputs: Inputs) -> torch.Tensor:
+        return _difference(run(model, PackedRows.of(inputs, shared_prefixes=shared, device=str(model.device))), head)
+
+    return call
+
+
+def _difference(logits: torch.Tensor, head: TokenHead) -> torch.Tensor:
+    logits = logits.float()
+    return logits[:, head.true_token_id] - logits[:, head.false_token_id]
 
 
 @torch.inference_mode()
-def _scores(call: Run, inputs: Inputs, yes: int, no: int) -> torch.Tensor:
-    logits = call(inputs).float()
-    return (logits[:, yes] - logits[:, no]).cpu()
+def _scores(call: Run, inputs: Inputs) -> torch.Tensor:
+    return call(inputs).cpu()
 
 
-def _row(name: str, call: Run, inputs: list[Inputs], exact: torch.Tensor, tokens: tuple[int, int]) -> list[str]:
-    on_gpu = exact.is_cuda or torch.cuda.is_available()
-    apart = float((_scores(call, inputs[0], *tokens) - exact).abs().max())
+def _row(name: str, call: Run, inputs: list[Inputs], exact: torch.Tensor) -> list[str]:
+    on_gpu = torch.cuda.is_available()
+    apart = float((_scores(call, inputs[0]) - exact).abs().max())
+    for each in inputs[1:]:  # what is captured or chosen for a shape comes once
+        _scores(call, each)
     before = torch.cuda.memory_allocated() if on_gpu else 0
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
     seconds = []
     for each in inputs[1:]:
         start = time.perf_counter()
-        _scores(call, each, *tokens)
+        _scores(call, each)
         seconds.append(time.perf_counter() - start)
     memory = (torch.cuda.max_memory_allocated() - before) / 1e6 if on_gpu else 0.0
     return [name, f"{statistics.median(seconds) * 1000:.1f}", f"{memory:,.0f}", f"{apart:.5f}"]

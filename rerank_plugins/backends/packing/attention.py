@@ -5,6 +5,7 @@ does it without padding. Elsewhere, and for what that kernel cannot do, the sequ
 """
 
 import inspect
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
@@ -37,8 +38,6 @@ def packed_attention(
     *,
     packed_rows: PackedRows | None = None,
     scaling: float | None = None,
-    is_causal: bool | None = None,
-    sliding_window: int | None = None,
     softcap: float | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
@@ -49,37 +48,48 @@ def packed_attention(
         query: Shape (1, heads, tokens, head size).
         key: Shape (1, key heads, tokens, head size).
         value: The same.
-        attention_mask: Always None.
+        attention_mask: None.
         packed_rows: The layout of the row.
         scaling: What the products of queries and keys are multiplied by.
-        is_causal: Whether a token sees only what comes before it; None: what the layer declares.
-        sliding_window: How many tokens a token sees on each side, its own included.
         softcap: Gemma 2's limit for the products.
-        others: What models pass along; `dropout` is 0 outside of training.
+        others: `is_causal` and `sliding_window`, where a layer has them; `dropout` is 0 outside of training.
 
     Returns:
         The attended values, shape (1, tokens, heads, head size), and no weights.
-
-    Raises:
-        NotImplementedError: If a model wants what this attention does not do.
     """
-    if packed_rows is None or attention_mask is not None or query.shape[0] != 1:
-        raise NotImplementedError("the layout of the packed row does not reach the attention layers")
-    if wanted := [name for name in _UNKNOWN if others.get(name) is not None]:
-        raise NotImplementedError(f"its attention uses {', '.join(wanted)}")
-    reach = -1 if sliding_window is None else sliding_window - 1
-    causal = bool(getattr(module, "is_causal", True) if is_causal is None else is_causal)
-    window = (reach, 0 if causal else reach)
+    rows = _checked(packed_rows, query, attention_mask, others)
+    call = _call(module, others, flash=softcap is None and _has_kernel(query, value))
+    rows.calls.append(call)
     query, key, value = (each[0].transpose(0, 1) for each in (query, key, value))
-    if packed_rows.key_places is not None:
-        key, value = key[packed_rows.key_places], value[packed_rows.key_places]
-    flash = softcap is None and _has_kernel(query, value)
-    packed_rows.calls.append(AttentionCall(sliding_window, causal, flash))
-    attend = _flash if flash else _padded
-    return attend(query, key, value, packed_rows, window, scaling, softcap)[None], None
+    if rows.key_places is not None:
+        key, value = key[rows.key_places], value[rows.key_places]
+    attend = _flash if call.flash else _padded
+    return attend(query, key, value, rows, _reach(call), scaling, softcap)[None], None
 
 
 AttentionInterface.register(NAME, packed_attention)
+
+
+def _checked(
+    rows: PackedRows | None, query: torch.Tensor, mask: torch.Tensor | None, others: Mapping[str, Any]
+) -> PackedRows:
+    if rows is None or mask is not None or query.shape[0] != 1:
+        raise NotImplementedError("the layout of the packed row does not reach the attention layers")
+    if wanted := [name for name in _UNKNOWN if others.get(name) is not None]:
+        raise NotImplementedError(f"its attention uses {', '.join(wanted)}")
+    return rows
+
+
+def _call(module: torch.nn.Module, others: Mapping[str, Any], *, flash: bool) -> AttentionCall:
+    causal = others.get("is_causal")
+    causal = bool(getattr(module, "is_causal", True) if causal is None else causal)
+    return AttentionCall(others.get("sliding_window"), causal, flash)
+
+
+def _reach(call: AttentionCall) -> tuple[int, int]:
+    """How many tokens before and after its own a token sees; -1: all."""
+    reach = -1 if call.window is None else call.window - 1
+    return reach, 0 if call.causal else reach
 
 
 def _has_kernel(query: torch.Tensor, value: torch.Tensor) -> bool:

@@ -200,16 +200,19 @@ def _pack(inputs: Mapping[str, Array], lengths: Array, prefixes: SharedPrefixes,
     if len(heads):
         arrays["key_offsets"] = key_offsets
         arrays["key_places"] = np.concatenate([np.arange(heads.sum()), places[valid]])
-    tensors = _send(arrays, device)
-    queries = Borders(tensors["query_offsets"].int(), int(np.diff(query_offsets).max()))
-    keys = Borders(tensors["key_offsets"].int(), int(np.diff(key_offsets).max())) if len(heads) else queries
+    lengths_of_keys = np.diff(key_offsets if len(heads) else query_offsets)
+    return _of_tensors(_send(arrays, device), int(np.diff(query_offsets).max()), int(lengths_of_keys.max()))
+
+
+def _of_tensors(tensors: Mapping[str, torch.Tensor], longest: int, longest_keys: int) -> PackedRows:
+    queries = Borders(tensors["query_offsets"].int(), longest)
     types = tensors.get("token_type_ids")
     return PackedRows(
         input_ids=tensors["input_ids"][None],
         position_ids=tensors["position_ids"][None],
         token_type_ids=None if types is None else types[None],
         queries=queries,
-        keys=keys,
+        keys=Borders(tensors["key_offsets"].int(), longest_keys) if "key_offsets" in tensors else queries,
         key_places=tensors.get("key_places"),
         last=tensors["last"],
         places=tensors["places"],
