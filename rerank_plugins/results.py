@@ -75,7 +75,8 @@ class RerankReport:
         fallback: Why the fallback scored the pairs; None where it did not.
         seconds: Time of the whole call, waiting included.
         queue_seconds: How long the first pair waited behind other callers.
-        tokenize_seconds: Time spent on the cache and on turning texts into token ids.
+        tokenize_seconds: Time spent on the cache and on turning texts into token ids until the first were queued: a
+            GPU scores those of a long list while the others are tokenized.
         forward_seconds: From the first batch's start to the last score.
         error: Why the retriever's order was kept instead of a ranking; None for a ranking.
     """

@@ -81,7 +81,7 @@ class Timing:
 
     Attributes:
         queue: Until the first pair's batch started.
-        tokenize: Looking pairs up in a cache, and turning texts into token ids.
+        tokenize: Looking pairs up in a cache, and turning texts into token ids until the first were queued.
         forward: From the first batch's start to the last score.
     """
 
