@@ -67,7 +67,8 @@ class Backend(Protocol):
         batch_tokens: Tokens that a batch may hold, unless a user says otherwise; with `pads` padding included.
         pairs_per_batch: Pairs that a batch may hold; None: as many as the token budget allows.
         pass_tokens: Tokens of padding that cost less than one more `forward`; above 0 the workers share one device: one
-            prepares a batch while another's runs, and no batch is divided among them.
+            prepares a batch while another's runs, and no batch is divided among them. A long list is then tokenized
+            while its first pairs are scored, unless they are padded.
     """
 
     inputs: tuple[str, ...]

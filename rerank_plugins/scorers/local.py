@@ -128,6 +128,14 @@ class LocalScorer:
     def _batch_tokens(self) -> int:
         return self._config.max_batch_tokens or self._model.backend.batch_tokens
 
+    @property
+    def _part_tokens(self) -> int | None:
+        """About how many tokens are queued before the rest is tokenized; None: all."""
+        backend = self._model.backend
+        # A model on the CPU needs the cores that tokenize, and padding is least with all pairs to choose from.
+        on_a_device = backend.pass_tokens > 0
+        return self._batch_tokens if on_a_device and not backend.pads else None
+
     def _check_open(self) -> None:
         if not self._release.alive:
             raise ClosedError(f"This Reranker of '{self.name}' was closed. Make a new one.")
@@ -142,9 +150,7 @@ class LocalScorer:
         work.read_lists()
         if not work.pairs:
             self._submit(work.request)
-        # Where pairs are padded, it is least with all of them to choose from.
-        tokens = None if self._model.backend.pads else self._batch_tokens
-        for part in in_parts(work.pairs, tokens):
+        for part in in_parts(work.pairs, self._part_tokens):
             encoded = self._encoder.encode(work.pairs[part.start : part.stop])
             work.add(part, encoded)
             coming = len(work.pairs) - part.stop

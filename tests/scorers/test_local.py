@@ -330,9 +330,9 @@ class TestWarmUp:
 
 @pytest.fixture
 def unpadded(open_scorer: OpenScorer) -> Iterator[tuple[LocalScorer, Controls]]:
-    """A scorer whose backend pads nothing, so that a long list is queued in parts; a test can hold its passes."""
+    """A scorer whose backend runs on a device of its own and pads nothing; a test can hold its passes."""
     backend, controls = controlled()
-    backend.pads = False  # type: ignore[attr-defined]
+    backend.pads, backend.pass_tokens = False, 1  # type: ignore[attr-defined]
     yield open_scorer(backend=backend, num_threads=1, max_batch_tokens=64, max_queue=1000), controls
     controls.gate.set()
 
@@ -378,7 +378,7 @@ class TestParts:
 
     def test_windows_of_all_parts_find_their_documents(self, open_scorer: OpenScorer) -> None:
         backend, _ = controlled()
-        backend.pads = False  # type: ignore[attr-defined]
+        backend.pads, backend.pass_tokens = False, 1  # type: ignore[attr-defined]
         windows = {"long_documents": "windows", "max_length": 32, "num_threads": 1}
         scorer = open_scorer(backend=backend, max_batch_tokens=64, **windows)
         (expected,) = open_scorer(**windows).score([self.LISTS[0]])
@@ -401,11 +401,16 @@ class TestParts:
         count_parts(scorer, go_on)
         assert len(scorer.score(self.LISTS)) == 2
 
-    def test_padded_pairs_wait_for_each_other(self, open_scorer: OpenScorer) -> None:
-        scorer = open_scorer(max_batch_tokens=64)
+    @pytest.mark.parametrize(("pads", "pass_tokens"), [(True, 0), (True, 1), (False, 0)])
+    def test_where_it_gains_nothing_all_pairs_are_queued_at_once(
+        self, open_scorer: OpenScorer, pads: bool, pass_tokens: int
+    ) -> None:
+        backend, _ = controlled()
+        backend.pads, backend.pass_tokens = pads, pass_tokens  # type: ignore[attr-defined]
+        scorer = open_scorer(backend=backend, max_batch_tokens=64)
         sizes = count_parts(scorer)
         scorer.score(self.LISTS)
-        assert sizes == [100]
+        assert len(sizes) == 1
 
     def test_no_documents(self, unpadded: tuple[LocalScorer, Controls]) -> None:
         assert raw(ask(unpadded[0], [])) == []
