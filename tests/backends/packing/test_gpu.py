@@ -56,6 +56,14 @@ def test_classifiers_in_half_precision_use_the_kernel(name: str) -> None:
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("name", ["bert", "xlm-roberta", "qwen3"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_many_roundings_do_not_make_a_model_pad(name: str, dtype: torch.dtype) -> None:
+    deep = classifier(name, num_hidden_layers=24, initializer_range=0.1).to("cuda", dtype)
+    PackedNetwork(network(deep))  # raises where the scores with and without padding are too far apart
+
+
+@torch.inference_mode()
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize(
     "name", ["qwen2", "qwen3", "llama", "gemma", "gemma2", "gemma3", "mistral", "modernbert-decoder"]
