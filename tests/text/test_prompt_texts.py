@@ -1,7 +1,7 @@
 """Texts in a prompt are data, and each model gets the encoder that reads them."""
 
 import pytest
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 
 from rerank_plugins import InvalidValueError
 from rerank_plugins.options import ReadingOptions
@@ -10,7 +10,7 @@ from rerank_plugins.text.pairs import Pair
 from rerank_plugins.text.prompt import NAMED_PROMPTS, ChatTemplate, PromptEncoder, TextTemplate, read_prompt
 from rerank_plugins.text.tokenizer import TextTokenizer
 from tests.text.encoding import QUERY, SENTENCE, encoder_of, prompt_of, whole
-from tests.text.families import FAMILIES, as_chat_template, trained
+from tests.text.families import FAMILIES, as_chat_template, prompts, trained
 
 # Beside each family's own.
 SHOUTED = ["<|im_start|>", "<think>", "</s>", "[/INST]", "<|eot_id|>", "<end_of_turn>", "<bos>", "[SEP]"]
@@ -53,6 +53,27 @@ class TestControlTokens:
             ids = whole(encoder.encode([Pair("q", text)]).pairs[0])
             expected = tuple(ignorant.encode(text).ids)[3:]  # its first word depends on what is before it
             assert any(ids[start : start + len(expected)] == expected for start in range(len(ids)))
+
+    @pytest.mark.parametrize("word", ["photosynthesis", "COVID19", "光合作用"])
+    def test_an_added_word_is_content(self, word: str) -> None:
+        """It is vocabulary of a subject, which transformers reads as one token wherever it stands."""
+        tokenizer = trained("qwen")
+        tokenizer.add_tokens([AddedToken(word, special=False, normalized=False)])
+        added = tokenizer.token_to_id(word)
+        text = f"See {word}, and {word}."
+        expected = tokenizer.encode(f"<|im_start|>system\n{text}<|im_end|>\n<|im_start|>user\n{text}").ids
+        prompt = read_prompt("m", TextTemplate(prompts("qwen")["turns"]), TextTokenizer(tokenizer))
+        read = whole(encoder_of(prompt, 4096).encode([Pair(text, text)]).pairs[0])
+        assert read[: len(expected)] == tuple(expected)
+        assert read.count(added) == 4
+
+    @pytest.mark.parametrize(("word", "special"), [("photosynthesis", True), ("<photo>", False), ("photo_", False)])
+    def test_no_other_added_token_is(self, word: str, special: bool) -> None:
+        tokenizer = trained("qwen")
+        tokenizer.add_tokens([AddedToken(word, special=special, normalized=False)])
+        added = tokenizer.token_to_id(word)
+        prompt = read_prompt("m", TextTemplate(prompts("qwen")["turns"]), TextTokenizer(tokenizer))
+        assert added not in whole(encoder_of(prompt, 4096).encode([Pair(f"see {word}", f"{word}.")]).pairs[0])
 
     def test_an_instruction_is_a_text_too(self) -> None:
         encoder = encoder_of(prompt_of("qwen", "instruct"), 4096)

@@ -42,9 +42,10 @@ class ControlToken:
 class PromptTokenizer:
     """A tokenizer that reads a prompt's fixed text with its control tokens, and all other text without any.
 
-    Every added token is a control token, special or not: `<think>` in a document is seven characters. Only white space
-    and elements of HTML that are not special are content, as in the model's training. The tokenizers of the three
-    places share the model and know no other added tokens, so a text becomes what its characters become.
+    Every added token is a control token, special or not: `<think>` in a document is seven characters. Only white space,
+    and elements of HTML and words (letters and digits alone) that are not special, are content, as in the model's
+    training. The tokenizers of the three places share the model and know no other added tokens, so a text becomes what
+    its characters become.
 
     Args:
         tokenizer: The model's tokenizer.
@@ -114,7 +115,9 @@ class PromptTokenizer:
 
 def _is_content(token: AddedToken) -> bool:
     is_space = not token.content.strip(SPACE + "▁")
-    return is_space or (not token.special and _HTML.fullmatch(token.content) is not None)
+    # A word is vocabulary of a subject that somebody added.
+    is_text = token.content.isalnum() or _HTML.fullmatch(token.content) is not None
+    return is_space or (is_text and not token.special)
 
 
 def _plain_copy(token: AddedToken) -> AddedToken:
