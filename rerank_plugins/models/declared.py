@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rerank_plugins.backends.heads import Head, ModulesHead, TokenHead
+from rerank_plugins.backends.heads import ClassifierHead, Head, ModulesHead, TokenHead
 from rerank_plugins.errors import InvalidValueError, ModelNotFoundError, UnsupportedModelError
 from rerank_plugins.json_files import Fields, read_fields
-from rerank_plugins.models.architectures import check_architecture, read_architecture
+from rerank_plugins.models.architectures import Architecture, check_architecture, read_architecture
 from rerank_plugins.models.chains import read_chain
 from rerank_plugins.models.heads import choose_head, scale_of
 from rerank_plugins.models.prompts import read_prompt_of
@@ -56,6 +56,8 @@ class DeclaredConfig:
         max_positions: The longest sequence, or segment, the model has positions for; None where nothing is declared.
         max_length: Default number of tokens of a pair.
         pad_token_id: The id that pads a batch.
+        unread_token_id: A token that its prompt may end with, and that its head does not read; None: there is none.
+        token_types: Whether the document has a token type of its own, where its tokenizer gives it one.
         pair_encoding: `template`: one sequence in the tokenizer's own pair template. `segments`: query and document
             side by side as two single sequences, positions restarting in the second.
         languages: The languages the model reads, as ISO 639-1 codes or language tags; None where it declares none.
@@ -72,6 +74,8 @@ class DeclaredConfig:
     max_positions: int | None
     max_length: int
     pad_token_id: int
+    unread_token_id: int | None
+    token_types: bool
     pair_encoding: str
     languages: tuple[str, ...] | None
 
@@ -116,6 +120,8 @@ def read_declared(name: str, folder: Path, options: ModelOptions | None = None) 
         max_positions=_max_positions(folder, config, saved),
         max_length=own.integer("max_length", at_least=MIN_MAX_LENGTH) or _MAX_LENGTH,
         pad_token_id=_pad_token_id(config),
+        unread_token_id=_unread_token_id(config, head, architecture),
+        token_types=_has_token_types(name, folder),
         pair_encoding=_pair_encoding(own),
         languages=_languages(own),
     )
@@ -191,6 +197,20 @@ def _pad_token_id(config: Fields) -> int:
     else:
         declared = config.integer("pad_token_id", at_most=vocabulary - 1)
     return default if declared is None else declared
+
+
+def _unread_token_id(config: Fields, head: Head, architecture: Architecture) -> int | None:
+    # A decoder's classifier reads the last token that is not config.json's pad_token_id, also where a prompt ends with
+    # that token (transformers, `GenericForSequenceClassification.forward`).
+    if not isinstance(head, ClassifierHead) or not architecture.decoder or config.value("pad_token_id") is None:
+        return None
+    return None if config.value("pad_token_id") == -1 else _pad_token_id(config)
+
+
+def _has_token_types(name: str, folder: Path) -> bool:
+    # Without a list the tokenizer's class decides, in transformers 4 and 5 differently: types were what it had then.
+    inputs = read_fields(name, folder / "tokenizer_config.json").texts("model_input_names")
+    return not inputs or "token_type_ids" in inputs
 
 
 def _pair_encoding(own: Fields) -> str:

@@ -165,8 +165,23 @@ def read_model_template(name: str, declared: DeclaredConfig, tokenizer: TextToke
         UnsupportedModelError: If it cannot be read, or does not tell query and document apart.
     """
     if declared.prompt is not None:
-        return read_prompt(name, declared.prompt, tokenizer)
+        return _without_unread(name, declared, read_prompt(name, declared.prompt, tokenizer))
     template = read_template(tokenizer, declared.pair_encoding)
+    if not declared.token_types:
+        template = template.without_types()
     check_template(name, template)
     check_query_prompt(name, declared.query_prompt, tokenizer)
     return template
+
+
+def _without_unread(name: str, declared: DeclaredConfig, prompt: Prompt) -> Prompt:
+    """Leave out the end of a prompt that the head does not read: no token of a causal model sees what follows it."""
+    if declared.unread_token_id is None:
+        return prompt
+    short = prompt.without_last(declared.unread_token_id)
+    if short.tokens < prompt.tokens and not declared.causal:
+        raise UnsupportedModelError(
+            f"The prompt of '{name}' ends with its padding token, before which its head reads, and its tokens see each "
+            "other both ways: that is not supported. Use sentence_transformers.CrossEncoder for this model."
+        )
+    return short

@@ -123,6 +123,9 @@ def _chosen(name: str, saved: Saved, templates: Mapping[str, str]) -> str | None
 
 
 def _chat_template(name: str, folder: Path, source: str, saved: Saved) -> ChatTemplate:
+    tokenizer = read_fields(name, folder / "tokenizer_config.json")
+    if tokenizer.flag("split_special_tokens"):
+        raise tokenizer.wrong("split_special_tokens", "false: a prompt's control tokens would be read as characters")
     model_type = read_fields(name, folder / "config.json").text("model_type")
     structured = saved.structured
     if structured is None:
@@ -133,6 +136,8 @@ def _chat_template(name: str, folder: Path, source: str, saved: Saved) -> ChatTe
 
 def _special_tokens(name: str, folder: Path, source: str) -> dict[str, object]:
     files = [read_fields(name, folder / file) for file in ("special_tokens_map.json", "tokenizer_config.json")]
+    if "added_tokens_decoder" in files[1]:  # transformers does not read the other one then
+        files = files[1:]
     tokens: dict[str, object] = {}
     for key in _SPECIAL_TOKENS:
         for fields in files:

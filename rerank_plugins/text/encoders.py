@@ -8,7 +8,7 @@ from rerank_plugins.text.template import PairTemplate
 from rerank_plugins.text.tokenizer import TextTokenizer
 
 # Part of every cache key: raise it when a change of encoding can change a score.
-ENCODING_VERSION = 2
+ENCODING_VERSION = 3
 
 
 def pair_encoder(

@@ -1,6 +1,6 @@
 """The shape of a pair: which special tokens a model wants around query and document."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from tokenizers import Encoding, Tokenizer
@@ -39,6 +39,12 @@ class PairTemplate:
     def special(self) -> int:
         """How many special tokens a pair has."""
         return len(self.prefix.ids) + len(self.middle.ids) + len(self.suffix.ids)
+
+    def without_types(self) -> "PairTemplate":
+        """Give all tokens the type 0, for a model whose tokenizer names no token types."""
+        parts = (SpecialTokens(part.ids, (0,) * len(part.ids)) for part in (self.prefix, self.middle, self.suffix))
+        prefix, middle, suffix = parts
+        return replace(self, prefix=prefix, middle=middle, suffix=suffix, document_type=0)
 
 
 def read_template(tokenizer: TextTokenizer, pair_encoding: str) -> PairTemplate:

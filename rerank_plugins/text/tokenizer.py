@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +11,7 @@ from tokenizers import Tokenizer
 from rerank_plugins.errors import MissingExtraError, ModelNotFoundError, UnsupportedModelError
 from rerank_plugins.extras import extra, is_installed
 from rerank_plugins.json_files import read_fields
+from rerank_plugins.text.named_tokens import named_added_tokens, named_control_tokens
 from rerank_plugins.text.normalizer import apply_declared_normalizer
 
 # No vocabulary holds this character: it is for private use (Unicode, plane 15).
@@ -20,8 +20,6 @@ _UNKNOWN_CHARACTER = "\U000f0000"
 _CHARACTERS_A_TOKEN = 16
 # What models had before tokenizer.json, and transformers can convert.
 _OLDER_VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spm.model")
-# The names of control tokens that every tokenizer of transformers has.
-_CONTROL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
 # The characters `[start, end)` of a text.
@@ -139,7 +137,7 @@ def load_tokenizer(name: str, folder: Path) -> TextTokenizer:
     file = folder / "tokenizer.json"
     if not file.is_file():
         return TextTokenizer(_converted(name, folder))
-    control = _named_control_tokens(name, folder)
+    control, added = named_control_tokens(name, folder), named_added_tokens(name, folder)
     try:
         tokenizer = Tokenizer.from_file(str(file))
     except Exception as error:  # tokenizers raises bare Exception
@@ -148,7 +146,7 @@ def load_tokenizer(name: str, folder: Path) -> TextTokenizer:
             "written it: pip install -U tokenizers. Otherwise the file is damaged: download the model again."
         ) from error
     apply_declared_normalizer(name, folder, tokenizer)
-    return TextTokenizer(tokenizer, control)
+    return TextTokenizer(tokenizer, control | {each for each in added if tokenizer.token_to_id(each) is None})
 
 
 def _converted(name: str, folder: Path) -> Tokenizer:
@@ -199,19 +197,6 @@ def _convert(name: str, folder: Path, class_name: str) -> Tokenizer:
 
 def _one_line(error: Exception) -> str:
     return textwrap.shorten(str(error), 200) or type(error).__name__
-
-
-def _named_control_tokens(name: str, folder: Path) -> set[str]:
-    """Read the control tokens that a model names beside its tokenizer, where it may not mark them as special."""
-    names: set[str] = set()
-    for file in ("tokenizer_config.json", "special_tokens_map.json"):
-        declared = read_fields(name, folder / file)
-        names |= {declared.token(key) or "" for key in _CONTROL_TOKENS}
-        for key in declared:
-            if key.endswith("_token"):
-                with suppress(UnsupportedModelError):  # a field of the model's own may hold anything, such as a flag
-                    names.add(declared.token(key) or "")
-    return names - {""}
 
 
 def _unknown_id(tokenizer: Tokenizer) -> int | None:

@@ -77,6 +77,8 @@ def _save(folder: Path, modules: list[Any]) -> None:
 
 STRUCTURED = TEMPLATE.replace("message.content", "message.content[0].text")
 WITH_START = '{{ "<|endoftext|>" }}' + TEMPLATE
+WITH_PADDING = TEMPLATE + '{{ "<|endoftext|>" }}'
+WITH_MARK = TEMPLATE.replace("Relevant", "<|relevance|>")
 GENERATION = TEMPLATE + "{% if add_generation_prompt %} yes{% endif %}"
 POOLING = "1_Pooling/config.json"
 KWARGS: dict[str, Any] = {"processing_kwargs": {"chat_template": {"add_generation_prompt": True}}}
@@ -87,6 +89,7 @@ MESSAGES: dict[str, Any] = {
         "message": {"method": "forward", "method_output_name": "logits", "format": "flat"},
     }
 }
+OUTER_TOKEN: dict[str, Any] = {"content": "<|endoftext|>", "special": True}
 TEXT_ONLY: dict[str, Any] = {"modality_config": {"text": {"method": "forward", "method_output_name": "logits"}}}
 
 # base, change: what sentence-transformers scores, and so do we.
@@ -102,6 +105,10 @@ SCORED: dict[str, tuple[str, Edit]] = {
     "an encoder without modality_config": ("encoder", transformer(modality_config=None, module_output_name=None)),
     "an encoder with a longest sequence": ("encoder", transformer(max_seq_length=128)),
     "an encoder with a template of both roles": ("encoder", several(template(TEMPLATE), transformer(**MESSAGES))),
+    "an encoder whose tokenizer names no token types": (
+        "bert",
+        fields("tokenizer_config.json", model_input_names=["input_ids", "attention_mask"]),
+    ),
     "an encoder in shards": ("encoder", sharded),
     "an encoder with a template that is not applied": ("encoder", template(CHATML)),
     "an encoder that was not saved as a CrossEncoder": (
@@ -140,6 +147,30 @@ SCORED: dict[str, tuple[str, Edit]] = {
     ),
     "a template that trims": ("classifier", template(TEMPLATE.replace("message.content", "message.content | trim"))),
     "a template with a control token": ("classifier", template(WITH_START)),
+    "a template that ends with padding": ("classifier", template(WITH_PADDING)),
+    "a template that ends with padding twice": (
+        "saved classifier",
+        several(template(WITH_PADDING + '{{ "<|endoftext|>" }}'), prompts("explain how light work")),
+    ),
+    "a template that ends with padding, which config.json does not name": (
+        "classifier",
+        several(template(WITH_PADDING), fields("config.json", pad_token_id=None)),
+    ),
+    "a LogitScore whose template ends with padding": ("logit score", template(WITH_PADDING)),
+    "a chain whose template ends with padding": ("decoder chain", template(WITH_PADDING)),
+    "a template that adds a system text by itself": (
+        "saved classifier",
+        template('{% if messages[0].role != "system" %}Instruct: explain how{% endif %}' + TEMPLATE),
+    ),
+    "a template whose last line break Jinja strips": ("classifier", template(TEMPLATE + "\n")),
+    "a template with a token that an older file names otherwise": (
+        "classifier",
+        several(
+            template("{{ bos_token }}" + TEMPLATE),
+            fields("tokenizer_config.json", bos_token="<|endoftext|>", added_tokens_decoder={"0": OUTER_TOKEN}),
+            fields("special_tokens_map.json", bos_token="[UNK]"),
+        ),
+    ),
     "a template's variable": ("saved classifier", several(template(GENERATION), transformer(**KWARGS))),
     "a template's variable that is not set": ("saved classifier", template(GENERATION)),
     "a default prompt as the system message": ("saved classifier", prompts("explain how light work")),
@@ -202,6 +233,26 @@ REFUSED: dict[str, tuple[str, Edit]] = {
     ),
     "a classifier without its modules.json": ("saved classifier", lambda folder: (folder / "modules.json").unlink()),
     "a language model alone": ("language model", unchanged),
+    **{
+        f"a template with a token that only {field} names": (
+            "classifier",
+            several(template(WITH_MARK), fields("tokenizer_config.json", **{field: value})),
+        )
+        for field, value in {
+            "added_tokens_decoder": {"60": {"content": "<|relevance|>", "special": True}},
+            "additional_special_tokens": ["<|relevance|>"],
+            "extra_special_tokens": {"relevance_token": "<|relevance|>"},
+            "eos_token": "<|relevance|>",
+        }.items()
+    },
+    "a template with a token that only added_tokens.json names": (
+        "classifier",
+        several(template(WITH_MARK), fields("added_tokens.json", **{"<|relevance|>": 60})),
+    ),
+    "a tokenizer that splits its special tokens": (
+        "classifier",
+        several(template(WITH_START), fields("tokenizer_config.json", split_special_tokens=True)),
+    ),
     "a LogitScore of a SentenceTransformer": (
         "logit score",
         fields("config_sentence_transformers.json", model_type="SentenceTransformer"),

@@ -67,8 +67,8 @@ class LastTokenNetwork(Network):
 class DecoderClassifier(LastTokenNetwork):
     """A decoder's layers with one row of its classification head.
 
-    The forward pass of transformers looks for the last token that is not a padding token: without one it takes no
-    batches, and where the prompt ends in one it reads another token's state.
+    The forward pass of transformers looks for the last token that is not a padding token, and takes no batches without
+    one. Here the last token counts: a prompt that ends with padding tokens comes without them.
 
     Args:
         model: A model with a linear layer `score`, such as `Qwen3ForSequenceClassification`.

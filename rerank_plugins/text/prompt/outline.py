@@ -94,6 +94,10 @@ class Outline:
         document = Stretch((self.together(lead, texts[Slot.DOCUMENT], trail),), self.tokenizer)
         return encode_parts((*self.left, document, *self.right), cleaned)
 
+    def without_last(self, token: int) -> "Outline":
+        """Leave out a token that it ends with, however often."""
+        return replace(self, right=_without_last(self.right, token), ending=_without_last(self.ending, token))
+
     def within(self, before: tuple[int, ...], behind: tuple[int, ...]) -> "Outline":
         """Put token ids around it."""
         return replace(
@@ -172,6 +176,15 @@ def _parts(items: Sequence[str | Slot | ControlToken], tokenizer: PromptTokenize
         else:
             yield Stretch(tuple(item for item in run if not isinstance(item, ControlToken)), place)
         place = tokenizer.after_control
+
+
+def _without_last(parts: tuple[Part, ...], token: int) -> tuple[Part, ...]:
+    *before, last = parts or ((),)
+    if not isinstance(last, tuple):
+        return parts
+    while last and last[-1] == token:
+        last = last[:-1]
+    return (*before, last)
 
 
 def _takes(item: str | Slot | ControlToken, *, after: bool) -> bool:

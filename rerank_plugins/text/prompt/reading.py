@@ -3,7 +3,7 @@
 import hashlib
 import textwrap
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rerank_plugins.errors import InvalidValueError, UnsupportedModelError
 from rerank_plugins.text.prompt.chat import ChatRenderer
@@ -78,6 +78,12 @@ class Prompt:
             )
         raise InvalidValueError(f"The prompt needs an instruction, and has no default one: {text!r}. Give it one.")
 
+    def without_last(self, token: int) -> "Prompt":
+        """Leave out a token that it ends with, however often."""
+        plain, instructed = (each and each.without_last(token) for each in (self.plain, self.instructed))
+        prompt = replace(self, plain=plain, instructed=instructed)
+        return replace(prompt, tokens=_fixed_tokens(prompt))
+
 
 def read_prompt(name: str, declared: DeclaredPrompt, tokenizer: TextTokenizer) -> Prompt:
     r"""Read a declared prompt.
@@ -96,23 +102,30 @@ def read_prompt(name: str, declared: DeclaredPrompt, tokenizer: TextTokenizer) -
         True
     """
     rendered = _read_chat(name, declared) if isinstance(declared, ChatTemplate) else _read_text(name, declared)
+    _check_vocabulary(name, rendered, tokenizer)
     compiler = _Compiler(name, PromptTokenizer(tokenizer), declared)
     plain = None if rendered.plain is None else compiler.compile(rendered.plain)
     instructed = None if rendered.instructed is None else compiler.compile(rendered.instructed)
     instruction = None if instructed is None else declared.instruction
-    shown, outline = (rendered.instructed, instructed) if instruction or not plain else (rendered.plain, plain)
-    if shown is None or outline is None:
+    shown = rendered.instructed if instruction or not plain else rendered.plain
+    if shown is None:
         raise UnsupportedModelError(f"The prompt of '{name}' cannot be read without an instruction.")
-    empty = {Slot.QUERY: "", Slot.INSTRUCTION: instruction or ""}
-    return Prompt(
+    prompt = Prompt(
         plain=plain,
         instructed=instructed,
         instruction=instruction,
         text=show(shown.pieces),
-        tokens=outline.fixed_tokens(empty),
+        tokens=0,
         tokenizer=compiler.tokenizer.inside,
         fingerprint=hashlib.blake2b(repr((declared, rendered)).encode(), digest_size=16).hexdigest(),
     )
+    return replace(prompt, tokens=_fixed_tokens(prompt))
+
+
+def _fixed_tokens(prompt: Prompt) -> int:
+    outline = prompt.instructed if prompt.instruction or prompt.plain is None else prompt.plain
+    empty = {Slot.QUERY: "", Slot.INSTRUCTION: prompt.instruction or ""}
+    return 0 if outline is None else outline.fixed_tokens(empty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +166,18 @@ def _read_text(name: str, declared: TextTemplate) -> _Readings:
         None if plain is None or find_fault(plain) else Rendered(plain, stripped),
         Rendered(pieces, stripped) if Slot.INSTRUCTION in pieces else None,
     )
+
+
+def _check_vocabulary(name: str, rendered: _Readings, tokenizer: TextTokenizer) -> None:
+    """Refuse a prompt with a token that only other files name: its characters would be read in its place."""
+    text = "".join(show(each.pieces) for each in (rendered.plain, rendered.instructed) if each is not None)
+    missing = (each for each in sorted(tokenizer.control) if tokenizer.tokenizer.token_to_id(each) is None)
+    if found := [each for each in missing if each in text]:
+        raise UnsupportedModelError(
+            f"The prompt of '{name}' holds the token {found[0]!r}, which a file beside its tokenizer.json names and "
+            "tokenizer.json does not have. Save the tokenizer again from the original model with AutoTokenizer's "
+            "save_pretrained."
+        )
 
 
 class _Compiler:
