@@ -49,10 +49,12 @@ def print_ranking(documents: Iterable[tuple[RankResult, Text]]) -> None:
     table.add_column("move")
     table.add_column("score")
     table.add_column("document")
-    for rank, (result, text) in enumerate(documents, start=1):
+    ranked = list(documents)
+    bars = all(0.0 <= result.score <= 1.0 for result, _ in ranked)
+    for rank, (result, text) in enumerate(ranked, start=1):
         was = result.index + 1
         cut = Text(" [truncated]", style="yellow") if result.truncated else Text()
-        table.add_row(str(rank), str(was), _move(was, rank), _score_bar(result.score), plain(text) + cut)
+        table.add_row(str(rank), str(was), _move(was, rank), _score(result.score, bar=bars), plain(text) + cut)
     console.print(table)
 
 
@@ -63,9 +65,9 @@ def plain(text: Text) -> Text:
     return shown
 
 
-def _score_bar(score: float, width: int = 10) -> Text:
-    """Draw a score between 0 and 1 as a bar with its number; other scores as a number alone."""
-    if not 0.0 <= score <= 1.0:
+def _score(score: float, *, bar: bool, width: int = 10) -> Text:
+    """Show a score, with a bar where all of a list lie between 0 and 1: others would contradict their bars."""
+    if not bar:
         return Text(f"{score:.3f}")
     filled = round(score * width)
     return Text.assemble(("█" * filled, "green"), ("░" * (width - filled), "dim"), f" {score:.3f}")

@@ -7,7 +7,7 @@ from rerank_plugins.backends.heads import ModulesHead, TokenHead
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.json_files import Fields, read_fields, read_list
 from rerank_plugins.models.architectures import ELSEWHERE, multi_vector
-from rerank_plugins.models.modules import READERS, Module
+from rerank_plugins.models.modules import READERS, Module, check_fields
 from rerank_plugins.models.saved import Saved
 
 _SIZES = {
@@ -117,7 +117,9 @@ def _module(name: str, folder: Path, listed: Fields) -> Module:
         )
     config = read_fields(name, folder / path / "config.json")
     config.file = f"{path}/config.json"
-    return Module(short, path, title, config)
+    module = Module(short, path, title, config)
+    check_fields(module)
+    return module
 
 
 def _token_head(name: str, modules: Sequence[Module], saved: Saved) -> TokenHead:

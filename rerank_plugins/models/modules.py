@@ -16,6 +16,19 @@ _OLDER_POOLING = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
+# What each kind may declare; sentence-transformers does not load a field that it does not know either.
+_FIELDS = {
+    "Pooling": (
+        *("embedding_dimension", "word_embedding_dimension", "pooling_mode", "include_prompt"),
+        *_OLDER_POOLING,
+    ),
+    "Dense": (
+        *("in_features", "out_features", "bias", "activation_function", "use_residual"),
+        *("module_input_name", "module_output_name"),
+    ),
+    "LayerNorm": ("dimension",),
+    "LogitScore": ("true_token_id", "false_token_id", "module_input_name"),
+}
 # Those of torch that have neither weights nor settings, since only the name is saved.
 _ACTIVATIONS = (
     "torch.nn.modules.linear.Identity",
@@ -41,6 +54,17 @@ class Module:
     path: str
     title: str
     config: Fields
+
+
+def check_fields(module: Module) -> None:
+    """Refuse a module that declares more than is read, such as a setting of a later sentence-transformers.
+
+    Raises:
+        UnsupportedModelError: If it does.
+    """
+    for key in module.config:
+        if key not in _FIELDS[module.kind] and module.config.value(key) is not None:
+            raise module.config.wrong(key, "left out: it is not known, and could change scores")
 
 
 def _pooling(module: Module) -> Pooling:

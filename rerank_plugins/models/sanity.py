@@ -107,7 +107,7 @@ def warn_of_order(name: str, scores: Sequence[ProbeScores]) -> None:
             warnings.warn(
                 f"'{name}' scores an unrelated text with {unrelated:.4g} and an answer with {answer:.4g}, for the "
                 f"query {each.probe.query!r}. Was it converted wrongly, or is its prompt or head that of another "
-                f"model? See `rerank-plugins inspect {name} --pairs`.",
+                f"model? See `rerank-plugins inspect {name} --pairs`, with the same options.",
                 ImplausibleScoresWarning,
                 stacklevel=2,
             )

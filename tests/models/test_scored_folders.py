@@ -147,6 +147,10 @@ SCORED: dict[str, tuple[str, Edit]] = {
     ),
     "a template that trims": ("classifier", template(TEMPLATE.replace("message.content", "message.content | trim"))),
     "a template with a control token": ("classifier", template(WITH_START)),
+    "a template that asks for tools": (
+        "classifier",
+        template("{% if tools is not none or documents is not none %}Environment: work {% endif %}" + TEMPLATE),
+    ),
     "a template that ends with padding": ("classifier", template(WITH_PADDING)),
     "a template that ends with padding twice": (
         "saved classifier",
@@ -262,6 +266,9 @@ REFUSED: dict[str, tuple[str, Edit]] = {
         fields("config.json", architectures=["Qwen3ForSequenceClassification"]),
     ),
     "a LogitScore beyond the vocabulary": ("logit score", fields("1_LogitScore/config.json", true_token_id=10**6)),
+    "a LogitScore with a field of its own": ("logit score", fields("1_LogitScore/config.json", temperature=2.0)),
+    "a chain's Pooling with a field of its own": ("chain", fields(POOLING, normalize=True)),
+    "a chain's LayerNorm with a field of its own": ("chain", fields("3_LayerNorm/config.json", eps=0.5)),
     "a LogitScore twice": (
         "logit score",
         modules(lambda listed: [*listed, listed[1] | {"name": "2"}]),

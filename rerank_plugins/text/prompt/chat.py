@@ -50,7 +50,7 @@ class ChatRenderer:
         if instruction is not None:
             messages.insert(0, ("system", instruction))
         # What transformers passes where there are no tools and documents (`render_jinja_template`).
-        variables = {"tools": [], "documents": None, "add_generation_prompt": False, **dict(self._template.variables)}
+        variables = {"tools": None, "documents": None, "add_generation_prompt": False, **dict(self._template.variables)}
         try:
             return str(self._compiled.render(messages=[self._message(*each) for each in messages], **variables))
         except Exception as error:  # a template can raise whatever its expressions provoke
