@@ -17,7 +17,9 @@ from rerank_plugins.models.inspection import Facts, Inspection, Reading, inspect
 from rerank_plugins.models.sanity import PROBES, ProbeScores
 from rerank_plugins.models.shown import Piece
 from rerank_plugins.options import ModelOptions, RerankConfig, RuntimeOptions
+from rerank_plugins.ranking.activations import choose_activation
 from rerank_plugins.reranker import Reranker
+from rerank_plugins.scores import ScoreScale
 
 # What all of sentence-transformers' own modules begin with says nothing.
 _OWN_MODULE = re.compile(r"(?<=\()sentence_transformers\.[\w.]*\.(?=\w+\))")
@@ -93,7 +95,8 @@ def _reading(reading: Reading | None) -> Iterator[tuple[str, str | Text]]:
     yield "saved as", reading.saved_dtype or "no dtype declared"
     yield "head", reading.head
     yield "raw score", reading.scale
-    yield "activation", reading.activation or "none declared"
+    default, _ = choose_activation(None, ScoreScale(reading.scale))
+    yield "activation", reading.activation or f"none declared, so {default}"
     positions = "no limit" if reading.max_positions is None else f"{reading.max_positions:,} at most"
     yield "tokens", f"{reading.max_length:,} by default, {positions}; {reading.prompt_tokens} beside query and document"
     yield "reads", _template(reading.template)
@@ -105,7 +108,7 @@ def _reading(reading: Reading | None) -> Iterator[tuple[str, str | Text]]:
 
 def _instruction(reading: Reading) -> str:
     if not reading.takes_instruction:
-        return "none: the prompt has no place for one"
+        return "none: what it reads has no place for one"
     return "may be given; none by default" if reading.instruction is None else f"by default {reading.instruction!r}"
 
 

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.text import Text
 
-from rerank_plugins import Reranker, __version__
+from rerank_plugins import RankResult, Reranker, __version__
+from rerank_plugins.cli.screen import console, print_ranking
 from tests.cli.conftest import Run
 from tests.texts import PHOTOSYNTHESIS, TRAPS
 
@@ -17,6 +19,16 @@ def test_standard_input_as_a_table(run: Run) -> None:
     lines = [line for line in done.stdout.splitlines() if "." in line]
     assert [place for line in lines for place, text in enumerate(TRAPS) if text in line] == [0, 3, 2, 1]
     assert "4 of 4 documents" in done.stdout
+
+
+@pytest.mark.parametrize(("scores", "bars"), [((0.9, 0.1), 2), ((1.2, 0.9, -0.5), 0)])
+def test_bars_are_drawn_for_all_scores_or_none(scores: tuple[float, ...], bars: int) -> None:
+    results = [
+        RankResult(index=place, score=each, raw_score=each, truncated=False) for place, each in enumerate(scores)
+    ]
+    with console.capture() as captured:
+        print_ranking((result, Text("a text")) for result in results)
+    assert sum("░" in line for line in captured.get().splitlines()) == bars
 
 
 @pytest.mark.parametrize("dash", [(), ("-",)])

@@ -3,7 +3,7 @@
 import pytest
 from tokenizers import AddedToken, Tokenizer
 
-from rerank_plugins import InvalidValueError
+from rerank_plugins import InvalidValueError, UnsupportedModelError
 from rerank_plugins.options import ReadingOptions
 from rerank_plugins.text.encoders import pair_encoder, reading_fingerprint, trial_encoder
 from rerank_plugins.text.pairs import Pair
@@ -82,6 +82,12 @@ class TestControlTokens:
         assert [each for each in whole(plain) if each in control] == [
             each for each in whole(shouted) if each in control
         ]
+
+
+@pytest.mark.parametrize("name", ["qwen3", "mxbai", "zerank"])
+def test_a_prompt_of_another_model(name: str) -> None:
+    with pytest.raises(UnsupportedModelError, match=r"holds <\|im_start\|>, which is no token of 'm'"):
+        read_prompt("m", NAMED_PROMPTS[name], TextTokenizer(trained("gemma")))
 
 
 class TestInstructions:

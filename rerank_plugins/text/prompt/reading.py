@@ -1,6 +1,7 @@
 """Read what a model declares as its prompt, once, into fixed token ids and text with slots."""
 
 import hashlib
+import re
 import textwrap
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ from rerank_plugins.text.tokenizer import TextTokenizer
 
 _SAMPLE = {slot: slot.value for slot in Slot}
 _NO_TOKENS = SpecialTokens((), ())
+# How models that were trained on chats write their control tokens.
+_CONTROL_TOKEN = re.compile(r"<\|\w+\|>")
 # What the tokenizer makes of a prompt is compared with what transformers makes of it, for these.
 _CHECKED = (
     ("who wrote hamlet?", "Shakespeare wrote Hamlet. He was 36."),
@@ -103,6 +106,8 @@ def read_prompt(name: str, declared: DeclaredPrompt, tokenizer: TextTokenizer) -
     """
     rendered = _read_chat(name, declared) if isinstance(declared, ChatTemplate) else _read_text(name, declared)
     _check_vocabulary(name, rendered, tokenizer)
+    if isinstance(declared, TextTemplate):
+        _check_control_tokens(name, declared, tokenizer)
     compiler = _Compiler(name, PromptTokenizer(tokenizer), declared)
     plain = None if rendered.plain is None else compiler.compile(rendered.plain)
     instructed = None if rendered.instructed is None else compiler.compile(rendered.instructed)
@@ -178,6 +183,16 @@ def _check_vocabulary(name: str, rendered: _Readings, tokenizer: TextTokenizer) 
             "tokenizer.json does not have. Save the tokenizer again from the original model with AutoTokenizer's "
             "save_pretrained."
         )
+
+
+def _check_control_tokens(name: str, declared: TextTemplate, tokenizer: TextTokenizer) -> None:
+    """Refuse a text with control tokens that the model does not have: it was written for another model."""
+    for token in _CONTROL_TOKEN.findall(declared.text):
+        if tokenizer.tokenizer.token_to_id(token) is None:
+            raise UnsupportedModelError(
+                f"The prompt holds {token}, which is no token of '{name}', so its characters would be read. Is it "
+                "another model's prompt? Give the one that this model was trained with."
+            )
 
 
 class _Compiler:
