@@ -97,7 +97,7 @@ def _reading(reading: Reading | None) -> Iterator[tuple[str, str | Text]]:
     yield "raw score", reading.scale
     default, _ = choose_activation(None, ScoreScale(reading.scale))
     yield "activation", reading.activation or f"none declared, so {default}"
-    positions = "no limit" if reading.max_positions is None else f"{reading.max_positions:,} at most"
+    positions = "no limit" if reading.max_tokens is None else f"{reading.max_tokens:,} at most"
     yield "tokens", f"{reading.max_length:,} by default, {positions}; {reading.prompt_tokens} beside query and document"
     yield "reads", _template(reading.template)
     if reading.query_prompt:

@@ -208,9 +208,12 @@ def _unread_token_id(config: Fields, head: Head, architecture: Architecture) -> 
 
 
 def _has_token_types(name: str, folder: Path) -> bool:
-    # Without a list the tokenizer's class decides, in transformers 4 and 5 differently: types were what it had then.
-    inputs = read_fields(name, folder / "tokenizer_config.json").texts("model_input_names")
-    return not inputs or "token_type_ids" in inputs
+    tokenizer = read_fields(name, folder / "tokenizer_config.json")
+    if inputs := tokenizer.texts("model_input_names"):
+        return "token_type_ids" in inputs
+    # Without a list the tokenizer's class decides. That of DistilBERT has none; a generic one had them in transformers
+    # 4, with which most such models were trained, and has none in 5.
+    return (tokenizer.text("tokenizer_class") or "").removesuffix("Fast") != "DistilBertTokenizer"
 
 
 def _pair_encoding(own: Fields) -> str:

@@ -14,6 +14,7 @@ from rerank_plugins.models.source import Source, find_source
 from rerank_plugins.models.spec import ModelSpec, head_weights, resolve
 from rerank_plugins.options import RerankConfig
 from rerank_plugins.text.prompt import Prompt
+from rerank_plugins.text.template import PairTemplate
 from rerank_plugins.text.tokenizer import load_tokenizer
 
 _FRONT_MATTER_LICENCE = re.compile(r"^license:\s*[\"']?([^\"'\n#]+)", re.MULTILINE)
@@ -54,7 +55,7 @@ class Reading:
         activation: What turns them into scores; None: the scale's own.
         saved_dtype: What its weights are saved in; None where nothing is declared.
         max_length: Default number of tokens of a pair.
-        max_positions: The most that it has positions for; None: no limit.
+        max_tokens: The most tokens of a pair that it has positions for; None: no limit.
         prompt_tokens: Tokens that are read beside query and document.
         template: What is read for a pair.
         instruction: The default instruction; None: there is none.
@@ -72,7 +73,7 @@ class Reading:
     activation: str | None
     saved_dtype: str | None
     max_length: int
-    max_positions: int | None
+    max_tokens: int | None
     prompt_tokens: int
     template: tuple[Piece, ...]
     instruction: str | None
@@ -161,6 +162,9 @@ def _reading(spec: ModelSpec) -> Reading:
     tokenizer = load_tokenizer(spec.folder.name, spec.folder.path)
     template = read_model_template(spec.folder.name, declared, tokenizer)
     prompt = template if isinstance(template, Prompt) else None
+    limit = declared.max_positions
+    if limit is not None and isinstance(template, PairTemplate) and template.restarts:
+        limit *= 2  # a segment each
     return Reading(
         backend=backend_name(spec.backend),
         device=placement.device,
@@ -170,8 +174,8 @@ def _reading(spec: ModelSpec) -> Reading:
         scale=str(declared.scale),
         activation=declared.activation,
         saved_dtype=declared.dtype,
-        max_length=declared.max_length,
-        max_positions=declared.max_positions,
+        max_length=declared.max_length if limit is None else min(declared.max_length, limit),
+        max_tokens=limit,
         prompt_tokens=template.tokens if isinstance(template, Prompt) else template.special,
         template=tuple(template_pieces(template, tokenizer)),
         instruction=None if prompt is None else prompt.instruction,

@@ -16,6 +16,7 @@ def test_the_embedded_model(run: Run) -> None:
     done = run("inspect", "embedded", "--pairs")
     assert done.returncode == 0, done.stderr
     assert "[CLS]{query}[SEP][CLS]{document}[SEP]" in done.stdout
+    assert "256 by default, 1,024 at most" in done.stdout  # 512 for each segment
     assert "The answer is above the unrelated text, as it should be." in done.stdout
 
 

@@ -109,6 +109,10 @@ SCORED: dict[str, tuple[str, Edit]] = {
         "bert",
         fields("tokenizer_config.json", model_input_names=["input_ids", "attention_mask"]),
     ),
+    "an encoder with the tokenizer of DistilBERT": (
+        "bert",
+        fields("tokenizer_config.json", model_input_names=None, tokenizer_class="DistilBertTokenizer"),
+    ),
     "an encoder in shards": ("encoder", sharded),
     "an encoder with a template that is not applied": ("encoder", template(CHATML)),
     "an encoder that was not saved as a CrossEncoder": (
