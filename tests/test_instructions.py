@@ -1,16 +1,22 @@
 """One instruction, every way to give it: it decides the scores, and the cache knows it by one key."""
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from langchain_core.documents import Document
 from llama_index.core.schema import NodeWithScore, TextNode
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from typer.testing import CliRunner
 
 from rerank_plugins import InvalidValueError, RerankConfig, Reranker
 from rerank_plugins.caching.memory import MemoryCache
+from rerank_plugins.cli import app
 from rerank_plugins.evaluation.dataset import read_dataset
 from rerank_plugins.evaluation.evaluator import evaluate
 from rerank_plugins.langchain import RerankCompressor
@@ -21,18 +27,49 @@ from tests.fakes import FakeScorer, controlled
 from tests.service.conftest import running
 from tests.service.fakes import HostedRanker
 from tests.texts import DOCUMENTS, QUERY
+from tests.tiny_models import SHAPE
 
 CODE = "find passages about code"
 TEXTS = [text for text in DOCUMENTS if text]
+# Its folder declares neither, as that of Qwen3-Reranker.
+PROMPTED: dict[str, Any] = {"prompt": "qwen3", "head": "tokens:yes,no", "max_length": 512}
 
 Make = Callable[..., Any]
-# What takes an instruction, by name: made with the keywords of a `ScorerRanker`.
-MAKERS: dict[str, Make] = {"fake": lambda **options: HostedRanker(FakeScorer(takes_instruction=True), **options)}
 
 
-@pytest.fixture(params=MAKERS)
-def make(request: pytest.FixtureRequest) -> Make:
-    return MAKERS[request.param]
+@pytest.fixture(scope="session")
+def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Qwen3 with a byte-level tokenizer of the words of the tests."""
+    return save_decoder(tmp_path_factory.mktemp("decoder"))
+
+
+@pytest.fixture(params=["fake", "decoder"])
+def make(request: pytest.FixtureRequest, decoder: Path) -> Iterator[Make]:
+    """Make what takes an instruction, with the keywords of a `ScorerRanker`: a fake scorer, or a real model."""
+    if request.param == "fake":
+        yield lambda **options: HostedRanker(FakeScorer(takes_instruction=True), **options)
+        return
+    with Reranker(decoder, **PROMPTED):  # keeps the model in memory from one Reranker to the next
+        yield lambda **options: Reranker(decoder, **PROMPTED | options)
+
+
+def save_decoder(folder: Path) -> Path:
+    control = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=control, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+    )
+    tokenizer.train_from_iterator([*TEXTS, *["yes", "no"] * 50], trainer)
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=control[2], pad_token=control[0])
+    wrapped.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=tokenizer.get_vocab_size(), num_key_value_heads=2, head_dim=8, max_position_embeddings=1024, **SHAPE
+    )
+    Qwen3ForCausalLM(config).save_pretrained(folder)
+    return folder
 
 
 def by_index(results: Any) -> list[float]:
@@ -99,6 +136,23 @@ def test_the_rankers_own_has_the_key_of_a_calls_own(make: Make) -> None:
         for other in ({}, {"instruction": "find poems"}):
             report = make(cache=cache).rank(QUERY, TEXTS, **other).report
             assert (report.scored, report.cached) == (len(TEXTS), 0)
+
+
+def test_the_command_line_has_the_scores_of_the_core(decoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = [part for name, value in PROMPTED.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+
+    def scores(*more: str) -> list[float]:
+        arguments = ["rank", QUERY, "-", "--format", "lines", "--json", "--model", str(decoder), *flags, *more]
+        done = CliRunner().invoke(app, arguments, input="\n".join(TEXTS))
+        assert done.exit_code == 0, done.output
+        return [row["score"] for row in sorted(json.loads(done.stdout)["results"], key=lambda each: int(each["index"]))]
+
+    with Reranker(decoder, **PROMPTED) as reranker:
+        expected = by_index(reranker.rank(QUERY, TEXTS, instruction=CODE))
+        assert scores() == pytest.approx(by_index(reranker.rank(QUERY, TEXTS)))
+    assert scores("--instruction", CODE) == pytest.approx(expected)
+    monkeypatch.setenv("RERANK_INSTRUCTION", CODE)
+    assert scores() == pytest.approx(expected)
 
 
 class TestRefusal:
