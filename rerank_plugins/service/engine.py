@@ -12,6 +12,7 @@ import structlog
 
 from rerank_plugins.errors import ClosedError, DeadlineExceededError, ModelError, RerankError
 from rerank_plugins.results import RankResult, ReportedList
+from rerank_plugins.service.log import traceback_of
 
 _log = structlog.get_logger("rerank_plugins.service")
 # Consecutive unexpected failures after which the engine counts as failed.
@@ -153,7 +154,7 @@ class Engine:
             unusable = error if isinstance(error, ModelError) else ModelError(str(error))
             _settle(loop, loaded, loaded.set_exception, unusable)
         except Exception as error:  # noqa: BLE001 - logged here, and reported to every caller
-            _log.exception("model failed to load", error=type(error).__name__)
+            _log.error("model failed to load", error=type(error).__name__, exception=traceback_of(error))
             unusable = ModelError("The model could not be loaded; see the server log.")
             _settle(loop, loaded, loaded.set_exception, unusable)
         else:

@@ -5,6 +5,7 @@ import os
 import queue
 import threading
 import time
+import traceback
 from typing import Any
 
 import structlog
@@ -41,6 +42,14 @@ def log_as_json() -> None:
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     logging.captureWarnings(capture=True)
+
+
+def traceback_of(error: BaseException) -> str:
+    """Format a traceback without the values of variables.
+
+    Where a process did not call `log_as_json`, structlog would draw it with them, which takes seconds.
+    """
+    return "".join(traceback.format_exception(error))
 
 
 class DroppingHandler(logging.Handler):

@@ -225,6 +225,7 @@ print(status.split("VmHWM:")[1].split()[0])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="reads Linux's record of a process's memory")
 def test_the_whole_vocabulary_has_no_logits(tmp_path: Path) -> None:
     """4,096 tokens times 100,000 logits are 1.6 GB."""

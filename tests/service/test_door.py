@@ -165,6 +165,7 @@ def test_a_log_that_nobody_reads_does_not_block() -> None:
     logger.removeHandler(handler)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", ["stopped", "gone"])
 def test_a_service_whose_log_nobody_reads_answers(model_folder: Callable[[str], Path], reader: str) -> None:
     with command("--model", model_folder("bert-onnx")) as (process, url):

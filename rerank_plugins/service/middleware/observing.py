@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rerank_plugins.results import RerankReport
+from rerank_plugins.service.log import traceback_of
 from rerank_plugins.service.metrics import Metrics
 from rerank_plugins.service.refusals import refuse
 from rerank_plugins.wire.paths import FORMATS
@@ -62,7 +63,7 @@ class Observing:
             raise
         except BaseException as error:  # noqa: BLE001 - nobody further out would answer, not even a panic in Rust
             name, path = type(error).__name__, _shown(scope["path"])
-            _log.exception("internal error", request_id=state["id"], path=path, error=name)
+            _log.error("internal error", request_id=state["id"], path=path, error=name, exception=traceback_of(error))
             if not status:
                 await refuse(scope, error)(scope, receive, sending)
         finally:
