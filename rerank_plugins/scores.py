@@ -15,7 +15,7 @@ class ScoreScale(StrEnum):
     LOGIT = "logit"
     """A classifier's logit: a sigmoid maps it to 0..1."""
     LOG_ODDS = "log-odds"
-    """The difference of two tokens' logits, "yes" and "no": a sigmoid maps it to 0..1."""
+    """The logit of one answer against all others, such as "yes" and "no": a sigmoid maps it to its probability."""
     TOKEN_LOGIT = "token-logit"  # noqa: S105 - a token of a text
     """One token's logit: it orders, and has no fixed zero."""
     PROBABILITY = "probability"

@@ -9,9 +9,12 @@ class ClassifierHead:
 
     Attributes:
         label: The row of the head that counts, where it has several; None: it has one.
+        exclusive: Whether one label rules the others out, as a softmax has it. The score is then the label's log-odds,
+            its logit minus the logsumexp of all the others', whose sigmoid is the softmax; else it is its logit.
     """
 
     label: int | None = None
+    exclusive: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from rerank_plugins.options import ModelOptions
 from rerank_plugins.scores import ScoreScale
 from rerank_plugins.text.tokenizer import load_tokenizer
 
+_PROBLEM_TYPES = (None, "regression", "single_label_classification", "multi_label_classification")
+
 
 def choose_head(
     folder: Path,
@@ -55,9 +57,9 @@ def scale_of(head: Head) -> ScoreScale:
         >>> scale_of(TokenHead(9693, 2152))
         <ScoreScale.LOG_ODDS: 'log-odds'>
     """
-    if not isinstance(head, TokenHead):
-        return ScoreScale.LOGIT
-    return ScoreScale.TOKEN_LOGIT if head.false_token_id is None else ScoreScale.LOG_ODDS
+    if isinstance(head, TokenHead):
+        return ScoreScale.TOKEN_LOGIT if head.false_token_id is None else ScoreScale.LOG_ODDS
+    return ScoreScale.LOG_ODDS if isinstance(head, ClassifierHead) and head.exclusive else ScoreScale.LOGIT
 
 
 def _no_head(config: Fields, architecture: Architecture) -> str:
@@ -118,6 +120,7 @@ def _of_classifier(config: Fields, architecture: Architecture, saved: Saved, opt
         if options.label is not None:
             raise InvalidValueError(f"label={options.label}: '{config.model}' has one label. Leave label out.")
         return ClassifierHead()
+    exclusive = _are_exclusive(config, labels)
     if options.label is None:
         raise UnsupportedModelError(
             f"'{config.model}' has {labels} labels; a reranker has one, the relevance. Choose a cross-encoder trained "
@@ -127,7 +130,7 @@ def _of_classifier(config: Fields, architecture: Architecture, saved: Saved, opt
         raise InvalidValueError(
             f"label={options.label}: '{config.model}' has {labels} labels, from 0 to {labels - 1}{_names(config)}."
         )
-    return ClassifierHead(options.label)
+    return ClassifierHead(options.label, exclusive)
 
 
 def _labels(config: Fields) -> int:
@@ -136,6 +139,21 @@ def _labels(config: Fields) -> int:
     if named and number is not None and named != number:
         raise config.wrong("num_labels", f"{named}, the number of labels in id2label")
     return number or named or 2
+
+
+def _are_exclusive(config: Fields, labels: int) -> bool:
+    # Where a config says nothing, transformers and sentence-transformers train several labels with a softmax; their
+    # losses for anything else are declared (transformers, `ForSequenceClassificationLoss`).
+    kind = config.text("problem_type")
+    if kind not in _PROBLEM_TYPES:
+        raise config.wrong("problem_type", " or ".join(filter(None, _PROBLEM_TYPES)))
+    if kind == "regression":
+        raise UnsupportedModelError(
+            f"'{config.model}' declares problem_type='regression' with {labels} labels in its config.json: it "
+            "measures several things, and a reranker has one score, the relevance. Choose a cross-encoder trained with "
+            "num_labels=1."
+        )
+    return kind != "multi_label_classification"
 
 
 def _names(config: Fields) -> str:

@@ -34,7 +34,9 @@ def describe_head(head: Head, tokenizer: TextTokenizer) -> str:
         "logit of 'yes' (9693) minus logit of 'no' (2152)"
     """
     if isinstance(head, ClassifierHead):
-        return "the classification head" + ("" if head.label is None else f", label {head.label}")
+        if head.label is None:
+            return "the classification head"
+        return f"the classification head, label {head.label}" + (" against the others" if head.exclusive else "")
     if isinstance(head, TokenHead):
         ids = [each for each in (head.true_token_id, head.false_token_id) if each is not None]
         return " minus ".join(f"logit of {tokenizer.tokenizer.id_to_token(each)!r} ({each})" for each in ids)

@@ -94,7 +94,7 @@ class ModelOptions(Options):
     ] = None
     label: Annotated[
         int | None,
-        Help("For a classifier with several labels: the one that counts, from 0.", none="the only label"),
+        Help("For a classifier with several labels: the one that means relevant, from 0.", none="the only label"),
         AtLeast(0),
     ] = None
 

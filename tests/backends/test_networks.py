@@ -76,6 +76,14 @@ def test_label_names_the_row_that_counts(label: int, tmp_path: Path) -> None:
     assert scores(save(encoder, tmp_path / "encoder", ClassifierHead(label))) == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_a_label_that_excludes_the_others_has_its_log_odds(label: int, tmp_path: Path) -> None:
+    head = ClassifierHead(label, exclusive=True)
+    for name, model in (("decoder", decoder_classifier("qwen3", labels=3)), ("encoder", tiny_bert(labels=3))):
+        expected = each_alone(model).softmax(1)[:, label].logit().tolist()
+        assert scores(save(model, tmp_path / name, head)) == pytest.approx(expected, abs=1e-3)
+
+
 @pytest.mark.parametrize("family", LANGUAGE_MODELS)
 @pytest.mark.parametrize("false_token", [5, None])
 def test_tokens_have_the_logits_of_the_whole_model(family: str, false_token: int | None, tmp_path: Path) -> None:

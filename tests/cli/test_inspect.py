@@ -10,6 +10,7 @@ from tests.cli.conftest import Run
 from tests.models.decoders import save_decoder
 from tests.models.edits import weights
 from tests.models.test_folders import decoder, logit_score
+from tests.tiny_models import save_bert
 
 
 def test_the_embedded_model(run: Run) -> None:
@@ -64,6 +65,13 @@ def test_a_name_that_is_no_model(run: Run, model: str) -> None:
     assert done.returncode == 1
     assert done.stdout.startswith("Refused: ")
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_label_and_what_its_score_is(run: Run, tmp_path: Path) -> None:
+    folder = save_bert(tmp_path / "model", labels=3)
+    found = json.loads(run("inspect", folder, "--label", "1", "--json", "--device", "cpu").stdout)
+    assert found["reading"]["head"] == "the classification head, label 1 against the others"
+    assert found["reading"]["scale"] == "log-odds"
 
 
 def test_scores_without_sense_end_with_status_1(run: Run, tmp_path: Path) -> None:

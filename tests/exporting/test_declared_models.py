@@ -78,8 +78,11 @@ def test_what_the_user_said_of_a_model_is_saved(tmp_path: Path) -> None:
             Reranker(tmp_path / "out", **{option: other})
 
 
-def test_a_label_is_in_the_graph(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [None, "multi_label_classification"])
+def test_a_label_is_in_the_graph(tmp_path: Path, kind: str | None) -> None:
     source = save_bert(tmp_path / "source", labels=3)
+    config = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps(config | {"problem_type": kind}))
     export(RerankConfig(model=str(source), label=2), tmp_path / "out")
     assert scores(tmp_path / "out") == pytest.approx(scores(source, label=2), abs=1e-4)
     with pytest.raises(InvalidValueError, match=r"label=1: .* says 2 itself, in its config.json"):

@@ -13,6 +13,7 @@ from tests.models.decoders import CHATML, TEMPLATE
 from tests.models.folders import folder_with, write_json
 from tests.models.test_folders import QWEN, QWEN_CLASSIFIER, decoder, dense, encoder, logit_score
 
+NO_YES = {"0": "no", "1": "yes"}
 TEXT = "Query: {query} Document: {document} Relevant:"
 
 
@@ -151,12 +152,33 @@ class TestLabel:
     """`label=` for classifiers with several labels."""
 
     @pytest.mark.parametrize("label", [0, 1])
-    def test_it_names_the_row(self, tmp_path: Path, label: int) -> None:
-        folder = encoder(tmp_path, id2label={"0": "no", "1": "yes"})
-        assert read(folder, label=label).head == ClassifierHead(label)
+    @pytest.mark.parametrize("kind", [None, "single_label_classification"])
+    def test_it_names_the_row_that_excludes_the_others(self, tmp_path: Path, label: int, kind: str | None) -> None:
+        declared = read(encoder(tmp_path, id2label=NO_YES, problem_type=kind), label=label)
+        assert (declared.head, declared.scale) == (ClassifierHead(label, exclusive=True), ScoreScale.LOG_ODDS)
+
+    def test_it_names_the_row_that_stands_alone(self, tmp_path: Path) -> None:
+        declared = read(encoder(tmp_path, id2label=NO_YES, problem_type="multi_label_classification"), label=1)
+        assert (declared.head, declared.scale) == (ClassifierHead(1), ScoreScale.LOGIT)
+
+    @pytest.mark.parametrize("options", [{}, {"label": 1}])
+    def test_several_measures(self, tmp_path: Path, options: dict[str, Any]) -> None:
+        folder = encoder(tmp_path, id2label=NO_YES, problem_type="regression")
+        with pytest.raises(UnsupportedModelError, match="'m' declares problem_type='regression' with 2 labels"):
+            read(folder, **options)
+
+    def test_one_measure(self, tmp_path: Path) -> None:
+        assert read(encoder(tmp_path, problem_type="regression")).head == ClassifierHead()
+
+    def test_an_unknown_kind_of_labels(self, tmp_path: Path) -> None:
+        folder = encoder(tmp_path, id2label=NO_YES, problem_type="ranking")
+        with pytest.raises(
+            UnsupportedModelError, match=r"problem_type='ranking' in its config\.json; it must be regre"
+        ):
+            read(folder, label=1)
 
     def test_there_is_no_such_label(self, tmp_path: Path) -> None:
-        folder = encoder(tmp_path, id2label={"0": "no", "1": "yes"})
+        folder = encoder(tmp_path, id2label=NO_YES)
         with pytest.raises(InvalidValueError, match=r"label=2: 'm' has 2 labels, from 0 to 1 \(0: no, 1: yes\)"):
             read(folder, label=2)
 
@@ -169,8 +191,8 @@ class TestLabel:
             read(decoder(tmp_path, **QWEN), label=0)
 
     def test_a_decoder_with_two_labels(self, tmp_path: Path) -> None:
-        folder = decoder(tmp_path, **QWEN_CLASSIFIER | {"id2label": {"0": "no", "1": "yes"}})
-        assert read(folder, label=1).head == ClassifierHead(1)
+        folder = decoder(tmp_path, **QWEN_CLASSIFIER | {"id2label": NO_YES})
+        assert read(folder, label=1).head == ClassifierHead(1, exclusive=True)
 
 
 class TestExported:
@@ -182,11 +204,11 @@ class TestExported:
         assert (declared.head, declared.prompt) == (TokenHead(6, 7), TextTemplate(TEXT))
 
     def test_label(self, tmp_path: Path) -> None:
-        folder = encoder(tmp_path, id2label={"0": "no", "1": "yes"}, rerank_plugins={"label": 1})
-        assert read(folder).head == read(folder, label=1).head == ClassifierHead(1)
+        folder = encoder(tmp_path, id2label=NO_YES, rerank_plugins={"label": 1})
+        assert read(folder).head == read(folder, label=1).head == ClassifierHead(1, exclusive=True)
 
     def test_another_option(self, tmp_path: Path) -> None:
-        folder = encoder(tmp_path, id2label={"0": "no", "1": "yes"}, rerank_plugins={"label": 1})
+        folder = encoder(tmp_path, id2label=NO_YES, rerank_plugins={"label": 1})
         with pytest.raises(InvalidValueError, match=r"label=0: 'm' says 1 itself, in its config.json. Leave label out"):
             read(folder, label=0)
 

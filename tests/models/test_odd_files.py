@@ -22,6 +22,7 @@ FIELDS = {
         "model_type",
         "num_labels",
         "id2label",
+        "problem_type",
         "is_decoder",
         "max_position_embeddings",
         "pad_token_id",

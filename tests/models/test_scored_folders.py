@@ -389,13 +389,35 @@ def test_a_prompt_that_needs_an_instruction_loads_without_one(bases: Path, tmp_p
             reranker.rank(QUERY, DOCUMENTS)
 
 
-def test_a_label_is_its_column(tmp_path: Path) -> None:
-    """Two Rerankers of one folder, in one process, with a cache in common."""
-    folder = save_bert(tmp_path / "two", labels=2)
-    columns = theirs(folder)
+def several_labels(folder: Path, model: str) -> Path:
+    if model == "encoder":
+        return save_bert(folder, labels=3)
+    return save_decoder(folder, Qwen3ForSequenceClassification, num_labels=2, pad_token_id=0)
+
+
+@pytest.mark.parametrize("model", ["encoder", "classifier"])
+def test_a_label_is_its_column_of_the_softmax(tmp_path: Path, model: str) -> None:
+    """Rerankers of one folder, in one process, with a cache in common."""
+    folder = several_labels(tmp_path / "several", model)
+    logits = torch.tensor(theirs(folder))
     cache = open_cache("memory")
-    for label in (0, 1):
-        assert np.allclose(ours(folder, label=label, cache=cache), columns[:, label], atol=1e-4)
+    for label, column in enumerate(logits.softmax(1).T):
+        found = torch.tensor(ours(folder, label=label, cache=cache))
+        assert torch.allclose(found.sigmoid().float(), column, atol=1e-5)
+        assert found.argsort().tolist() == column.argsort().tolist()
+    # Otherwise either score would pass.
+    assert model == "classifier" or any(
+        logits[:, label].argsort().tolist() != logits.softmax(1)[:, label].argsort().tolist() for label in range(3)
+    )
+
+
+@pytest.mark.parametrize("model", ["encoder", "classifier"])
+def test_a_label_that_excludes_no_other_is_its_logit(tmp_path: Path, model: str) -> None:
+    folder = several_labels(tmp_path / "several", model)
+    fields("config.json", problem_type="multi_label_classification")(folder)
+    columns = theirs(folder)
+    for label in range(columns.shape[1]):
+        assert np.allclose(ours(folder, label=label), columns[:, label], atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,22 @@ class Rows(nn.Module):
         return nn.functional.linear(hidden.float(), self.weight, self.bias)
 
 
+def log_odds(logits: Tensor) -> Tensor:
+    """Weigh the first logit against all others; a sigmoid of it is the first one's softmax.
+
+    Args:
+        logits: Of shape (..., rows), in float32, with at least two rows.
+
+    Returns:
+        `logits[..., 0] - logsumexp(logits[..., 1:])`, of shape (...).
+
+    Examples:
+        >>> log_odds(torch.tensor([2.0, 0.0, 0.0]))  # e² / (e² + 2) = 0.787
+        tensor(1.3069)
+    """
+    return logits[..., 0] - logits[..., 1:].logsumexp(-1)
+
+
 class LastTokenNetwork(Network):
     """A network whose every token has a score; that of a pair's last token is the pair's."""
 
@@ -65,26 +81,27 @@ class LastTokenNetwork(Network):
 
 
 class DecoderClassifier(LastTokenNetwork):
-    """A decoder's layers with one row of its classification head.
+    """A decoder's layers with its classification head.
 
     The forward pass of transformers looks for the last token that is not a padding token, and takes no batches without
     one. Here the last token counts: a prompt that ends with padding tokens comes without them.
 
     Args:
         model: A model with a linear layer `score`, such as `Qwen3ForSequenceClassification`.
-        row: The row of the head that counts.
+        rows: The row of the head that counts, and those that it is weighed against (`log_odds`), if there are any.
     """
 
-    def __init__(self, model: Any, row: int) -> None:
+    def __init__(self, model: Any, rows: tuple[int, ...]) -> None:
         super().__init__()
         self.model, self.config = model.base_model, _without_cache(model.config)
-        self.score = Rows(model.score, (row,))
+        self.score = Rows(model.score, rows)
+        self._weighs = len(rows) > 1
 
     def token_scores(self, input_ids: Tensor, attention_mask: Tensor | None, **more: Any) -> Tensor:
         """Score at every token; see `LastTokenNetwork.token_scores`."""
         hidden = self.model(input_ids=input_ids, attention_mask=attention_mask, **more).last_hidden_state
-        scores: Tensor = self.score(hidden)
-        return scores.squeeze(-1)
+        logits: Tensor = self.score(hidden)
+        return log_odds(logits) if self._weighs else logits.squeeze(-1)
 
 
 class TokenScorer(LastTokenNetwork):

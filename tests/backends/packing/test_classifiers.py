@@ -43,9 +43,9 @@ def classifier(name: str, **changes: Any) -> Any:
     return AutoModelForSequenceClassification.from_config(config).eval()
 
 
-def network(model: Any) -> Network:
+def network(model: Any, *rows: int) -> Network:
     """The network that is made of a classifier."""
-    return DecoderClassifier(model, 0) if hasattr(model, "score") else EncoderClassifier(model, 0)
+    return (DecoderClassifier if hasattr(model, "score") else EncoderClassifier)(model, rows or (0,))
 
 
 def pairs(model: Any) -> Batch:
@@ -75,6 +75,16 @@ def test_packed_scores_are_the_padded_ones(model: Any) -> None:
     assert rows.calls, "attention ran on the packed row"
     decoder = model.config.model_type in ("qwen3", "gemma3_text")
     assert rows.tokens == inputs["attention_mask"].sum() - (90 if decoder else 0)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", ["bert", "qwen3"])
+def test_a_label_is_weighed_against_the_others(name: str) -> None:
+    model = classifier(name, num_labels=3)
+    inputs = pairs(model)
+    expected = model(**tensors(inputs)).logits.softmax(1)[:, 1]
+    packed = PackedNetwork(network(model, 1, 0, 2))
+    torch.testing.assert_close(packed.scores(packed.lay_out(inputs)).sigmoid(), expected, atol=1e-5, rtol=0)
 
 
 @torch.inference_mode()
