@@ -13,6 +13,8 @@ _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 # In Markdown, as a reference, and in HTML; what stands behind it is a path, an anchor, or both.
 _LINK = re.compile(r"(?:\]\(|^\[[^\]\n]+\]: |(?:src|href)=\")(?![a-z]+:)([^)\s\"#]*)(?:#([^)\s\"]+))?", re.MULTILINE)
+# The owners of the models on the Hub that documents load.
+_FROM_THE_HUB = re.compile(r'"(BAAI|Qwen)/')
 
 
 def blocks(document: Path) -> list[tuple[str, str]]:
@@ -22,7 +24,7 @@ def blocks(document: Path) -> list[tuple[str, str]]:
 
 def runnable(document: Path) -> list[tuple[str, str | None]]:
     """Its Python blocks, each with the text block that follows it, without those that use a model from the Hub."""
-    return [(code, shown) for code, shown in followed(document, "python", "text") if "BAAI/" not in code]
+    return [(code, shown) for code, shown in followed(document, "python", "text") if not _FROM_THE_HUB.search(code)]
 
 
 def followed(document: Path, language: str, other: str) -> list[tuple[str, str | None]]:
