@@ -2,6 +2,17 @@
 
 from dataclasses import dataclass
 
+# (sentence-transformers 6.2, `Pooling.POOLING_MODES`)
+POOLING_MODES = ("cls", "lasttoken", "mean", "max", "mean_sqrt_len_tokens", "weightedmean")
+# Modules of torch that have neither weights nor settings, since only the name is saved.
+ACTIVATIONS = (
+    "torch.nn.modules.linear.Identity",
+    *(
+        f"torch.nn.modules.activation.{each}"
+        for each in ("ELU", "GELU", "LeakyReLU", "Mish", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "Softplus", "Tanh")
+    ),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ClassifierHead:
@@ -35,7 +46,7 @@ class Pooling:
     """One vector of all tokens' hidden states.
 
     Attributes:
-        mode: `cls`, `lasttoken`, `mean`, `max`, `mean_sqrt_len_tokens` or `weightedmean`.
+        mode: One of `POOLING_MODES`.
     """
 
     mode: str
@@ -50,7 +61,7 @@ class Dense:
         in_features: Size of its input.
         out_features: Size of its output.
         bias: Whether it has one.
-        activation: The dotted name of a torch module, such as `torch.nn.modules.activation.GELU`.
+        activation: One of `ACTIVATIONS`: the dotted name of a torch module.
         residual: Whether its input is added to its output.
     """
 

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rerank_plugins.backends.heads import Dense, LayerNorm, Pooling
+from rerank_plugins.backends.heads import ACTIVATIONS, POOLING_MODES, Dense, LayerNorm, Pooling
 from rerank_plugins.json_files import Fields
 
-# (sentence-transformers 6.2, `Pooling.POOLING_MODES` and `_LEGACY_POOLING_MODE_KWARGS`)
-_POOLING_MODES = ("cls", "lasttoken", "mean", "max", "mean_sqrt_len_tokens", "weightedmean")
+# (sentence-transformers 6.2, `_LEGACY_POOLING_MODE_KWARGS`)
 _OLDER_POOLING = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
@@ -29,14 +28,6 @@ _FIELDS = {
     "LayerNorm": ("dimension",),
     "LogitScore": ("true_token_id", "false_token_id", "module_input_name"),
 }
-# Those of torch that have neither weights nor settings, since only the name is saved.
-_ACTIVATIONS = (
-    "torch.nn.modules.linear.Identity",
-    *(
-        f"torch.nn.modules.activation.{each}"
-        for each in ("ELU", "GELU", "LeakyReLU", "Mish", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "Softplus", "Tanh")
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +64,8 @@ def _pooling(module: Module) -> Pooling:
     if declared is None:
         declared = [mode for key, mode in _OLDER_POOLING.items() if config.flag(key)] or ["mean"]
     modes = [declared] if isinstance(declared, str) else declared
-    if not isinstance(modes, list) or len(modes) != 1 or modes[0] not in _POOLING_MODES:
-        raise config.wrong("pooling_mode", f"one of {', '.join(_POOLING_MODES)}")
+    if not isinstance(modes, list) or len(modes) != 1 or modes[0] not in POOLING_MODES:
+        raise config.wrong("pooling_mode", f"one of {', '.join(POOLING_MODES)}")
     return Pooling(modes[0])
 
 
@@ -82,8 +73,8 @@ def _dense(module: Module) -> Dense:
     config = module.config
     # The defaults of sentence-transformers' `Dense`.
     activation = config.text("activation_function") or "torch.nn.modules.activation.Tanh"
-    if activation not in _ACTIVATIONS:
-        raise config.wrong("activation_function", f"one of torch's own: {', '.join(_ACTIVATIONS)}")
+    if activation not in ACTIVATIONS:
+        raise config.wrong("activation_function", f"one of torch's own: {', '.join(ACTIVATIONS)}")
     bias = config.flag("bias")
     return Dense(
         folder=module.path,

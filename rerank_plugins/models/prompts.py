@@ -9,10 +9,9 @@ from rerank_plugins.errors import InvalidValueError, ModelNotFoundError, Unsuppo
 from rerank_plugins.json_files import read_fields
 from rerank_plugins.models.architectures import ELSEWHERE, Architecture
 from rerank_plugins.models.saved import Saved
+from rerank_plugins.text.named_tokens import CONTROL_TOKENS
 from rerank_plugins.text.prompt import ChatTemplate, DeclaredPrompt, TextTemplate, parse_prompt
 
-# Names of special tokens that a template may read (transformers, `special_tokens_map`).
-_SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 # How a template shows that it wants a message's content in parts, and the model types that contradict it
 # (sentence-transformers 6.2, `InputFormatter._infer_format`).
 _STRUCTURED = ("content[0]", ".type", "'type'", '"type"', "item.type", "message.content[")
@@ -139,7 +138,7 @@ def _special_tokens(name: str, folder: Path, source: str) -> dict[str, object]:
     if "added_tokens_decoder" in files[1]:  # transformers does not read the other one then
         files = files[1:]
     tokens: dict[str, object] = {}
-    for key in _SPECIAL_TOKENS:
+    for key in CONTROL_TOKENS:  # what a template may read (transformers, `special_tokens_map`)
         for fields in files:
             if (token := fields.token(key)) is not None:
                 tokens[key] = token

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rerank_plugins.backends.heads import ClassifierHead, Head, TokenHead
 from rerank_plugins.text.prompt import Prompt
 from rerank_plugins.text.prompt.pieces import Slot
-from rerank_plugins.text.template import PairTemplate
+from rerank_plugins.text.template import PairTemplate, around_text
 from rerank_plugins.text.tokenizer import TextTokenizer
 
 _SLOTS = re.compile(r"(\{(?:query|document|instruction)\})")
@@ -77,17 +77,12 @@ def _prompt_pieces(prompt: Prompt, tokenizer: TextTokenizer) -> Iterator[Piece]:
     yield from (Piece("control", added[each]) for each in behind)
 
 
-def _around(prompt: Prompt, tokenizer: TextTokenizer) -> tuple[list[int], list[int]]:
+def _around(prompt: Prompt, tokenizer: TextTokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Find the tokenizer's own special tokens around a prompt that a user gives as a text, which does not hold them."""
-    single = tokenizer.tokenizer.post_process(tokenizer.tokenizer.encode("a", add_special_tokens=False))
-    special = single.special_tokens_mask
-    if 0 not in special:
-        return [], []
-    text = special.index(0)
-    before, behind = single.ids[:text], single.ids[len(special) - special[::-1].index(0) :]
+    before, behind = (special.ids for special in around_text(tokenizer.tokenizer))
     texts = {slot: slot.value for slot in Slot}
-    ids = list(prompt.outline("a" if prompt.plain is None else None).encode(texts))
-    shown = tokenizer.tokenizer.encode(prompt.text, add_special_tokens=False).ids
+    ids = prompt.outline("a" if prompt.plain is None else None).encode(texts)
+    shown = tuple(tokenizer.tokenizer.encode(prompt.text, add_special_tokens=False).ids)
     has_before = before and ids[: len(before)] == before and shown[: len(before)] != before
     has_behind = behind and ids[-len(behind) :] == behind and shown[-len(behind) :] != behind
-    return before if has_before else [], behind if has_behind else []
+    return before if has_before else (), behind if has_behind else ()

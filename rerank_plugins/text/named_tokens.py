@@ -8,7 +8,7 @@ from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.json_files import read_fields
 
 # The names of control tokens that every tokenizer of transformers has.
-_CONTROL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+CONTROL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 _MORE_TOKENS = ("additional_special_tokens", "extra_special_tokens")
 
 
@@ -22,7 +22,7 @@ def named_control_tokens(name: str, folder: Path) -> set[str]:
     names: set[str] = set()
     for file in ("tokenizer_config.json", "special_tokens_map.json"):
         declared = read_fields(name, folder / file)
-        names |= {declared.token(key) or "" for key in _CONTROL_TOKENS}
+        names |= {declared.token(key) or "" for key in CONTROL_TOKENS}
         for key in declared:
             if key.endswith("_token"):
                 with suppress(UnsupportedModelError):  # a field of the model's own may hold anything, such as a flag

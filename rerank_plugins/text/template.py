@@ -77,9 +77,7 @@ def _read_pair_template(tokenizer: Tokenizer) -> PairTemplate:
 
 
 def _read_segment_template(tokenizer: Tokenizer) -> PairTemplate:
-    single = tokenizer.post_process(_probe(tokenizer, "a"))
-    prefix_to, suffix_from = _text_range(single)
-    prefix, suffix = _special(single, 0, prefix_to), _special(single, suffix_from, len(single.ids))
+    prefix, suffix = around_text(tokenizer)
     return PairTemplate(
         prefix=prefix,
         middle=SpecialTokens(suffix.ids + prefix.ids, suffix.types + prefix.types),
@@ -88,6 +86,13 @@ def _read_segment_template(tokenizer: Tokenizer) -> PairTemplate:
         boundary=len(suffix.ids),
         restarts=True,
     )
+
+
+def around_text(tokenizer: Tokenizer) -> tuple[SpecialTokens, SpecialTokens]:
+    """Read off a tokenizer which special tokens it puts before and behind a single text."""
+    single = tokenizer.post_process(_probe(tokenizer, "a"))
+    prefix_to, suffix_from = _text_range(single)
+    return _special(single, 0, prefix_to), _special(single, suffix_from, len(single.ids))
 
 
 _READERS = {"template": _read_pair_template, "segments": _read_segment_template}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from rerank_plugins.backends.base import ModelFolder
-from rerank_plugins.backends.heads import Dense, LayerNorm, ModulesHead, Pooling
+from rerank_plugins.backends.heads import ACTIVATIONS, Dense, LayerNorm, ModulesHead, Pooling
 from rerank_plugins.backends.networks.base import Network, accepted_inputs
 from rerank_plugins.backends.networks.loading import load_model
 from rerank_plugins.backends.networks.pooling import POOLINGS
@@ -19,26 +19,6 @@ with extra("torch", provides="transformers"):
     from transformers import AutoModel
 
 _WEIGHTS = "model.safetensors"
-# Where a dotted name may point to, and what may be there. Nothing is imported by a name that a folder gives.
-_PLACES = ("torch.nn", "torch.nn.modules.activation", "torch.nn.modules.linear")
-_ACTIVATIONS: dict[str, type[nn.Module]] = {
-    each.__name__: each
-    for each in (
-        nn.ELU,
-        nn.GELU,
-        nn.Hardswish,
-        nn.Identity,
-        nn.LeakyReLU,
-        nn.Mish,
-        nn.ReLU,
-        nn.ReLU6,
-        nn.SELU,
-        nn.SiLU,
-        nn.Sigmoid,
-        nn.Softplus,
-        nn.Tanh,
-    )
-}
 
 
 class _Dense(nn.Module):
@@ -164,10 +144,10 @@ def _read_weights(folder: ModelFolder, place: str) -> dict[str, Tensor]:
 
 
 def _activation(name: str, dotted: str) -> nn.Module:
-    place, _, kind = dotted.rpartition(".")
-    if place not in _PLACES or kind not in _ACTIVATIONS:
+    """Make an activation. Nothing is imported by a name that a folder gives: only these are known."""
+    if dotted not in ACTIVATIONS:
         raise UnsupportedModelError(
-            f"'{name}' declares the activation {dotted} in its modules. Supported ones, of torch.nn: "
-            f"{', '.join(_ACTIVATIONS)}."
+            f"'{name}' declares the activation {dotted} in its modules. Supported ones: {', '.join(ACTIVATIONS)}."
         )
-    return _ACTIVATIONS[kind]()
+    made: nn.Module = getattr(nn, dotted.rpartition(".")[2])()
+    return made

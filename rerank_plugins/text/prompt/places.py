@@ -8,6 +8,7 @@ from typing import Any
 
 from tokenizers import AddedToken, Encoding, Tokenizer
 
+from rerank_plugins.text.template import around_text
 from rerank_plugins.text.tokenizer import Span, TextTokenizer
 
 # What Rust's regular expressions, and so tokenizers, take for white space (Unicode, White_Space).
@@ -87,10 +88,8 @@ class PromptTokenizer:
 
     def around_text(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the special tokens that the tokenizer puts before and behind a single text."""
-        encoding = self._tokenizer.post_process(self._tokenizer.encode("a", add_special_tokens=False))
-        special = encoding.special_tokens_mask
-        start, end = special.index(0), len(special) - special[::-1].index(0)
-        return tuple(encoding.ids[:start]), tuple(encoding.ids[end:])
+        before, behind = around_text(self._tokenizer)
+        return before.ids, behind.ids
 
     def _encode_rendered(self, text: str) -> Encoding:
         self._tokenizer.encode_special_tokens = False
