@@ -10,7 +10,6 @@ Run it from the repository: it uses the attacks of the tests.
 import argparse
 import asyncio
 import tempfile
-import threading
 import time
 import tracemalloc
 from pathlib import Path
@@ -23,10 +22,9 @@ from rerank_plugins.options import ServiceSettings
 from rerank_plugins.wire.bodies import parse
 from rerank_plugins.wire.jina import JINA
 from tests.attack.bodies import worst
-from tests.attack.service import Target, under_attack
+from tests.attack.service import under_attack
 from tests.service.conftest import running
 
-CLIENTS = 8
 MIB = 2**20
 
 
@@ -58,8 +56,8 @@ def serving(size: int) -> None:
             flags = ("--max-body-bytes", size, "--timeout", 20)
             with under_attack(Path(folder), *flags) as target:
                 before = target.peak()
-                statuses = [status for _ in range(2) for status in sent(target, body)]
-                print(f"{name:32} {before:5} -> {target.peak():5} MiB  {sorted(set(statuses))}", flush=True)
+                statuses = target.statuses_of(body) | target.statuses_of(body)
+                print(f"{name:32} {before:5} -> {target.peak():5} MiB  {sorted(statuses)}", flush=True)
 
 
 def looping(size: int) -> None:
@@ -83,26 +81,6 @@ def looping(size: int) -> None:
                 f"{service.url}/rerank", content=body, headers={"Content-Type": "application/json"}, timeout=120
             )
             print(f"{name:32} {1000 * longest:6.1f} ms  {answer.status_code}", flush=True)
-
-
-def sent(target: Target, body: bytes) -> list[int]:
-    """Send a body from all clients at once; the statuses of the answers."""
-    statuses: list[int] = []
-
-    def send() -> None:
-        headers = {"Content-Type": "application/json"}
-        try:
-            answer = httpx.post(f"{target.url}/rerank", content=body, headers=headers, timeout=120)
-            statuses.append(answer.status_code)
-        except httpx.TransportError:  # refused while it still sent
-            statuses.append(0)
-
-    clients = [threading.Thread(target=send) for _ in range(CLIENTS)]
-    for client in clients:
-        client.start()
-    for client in clients:
-        client.join()
-    return statuses
 
 
 if __name__ == "__main__":

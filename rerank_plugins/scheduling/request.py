@@ -76,9 +76,8 @@ class Request:
     """One caller's pairs; a long list may be queued in parts.
 
     Args:
-        pairs: The first pairs, or all of them.
+        pairs: All pairs; none where `extend` adds them.
         max_batch_tokens: Tokens that a batch with these pairs may hold, with their padding where they are padded.
-        coming: How many more pairs will be added.
 
     Attributes:
         pairs: The pairs so far.
@@ -90,7 +89,7 @@ class Request:
         started_at: When a batch took its first pair; None while all of them wait.
     """
 
-    def __init__(self, pairs: Sequence[EncodedPair] = (), *, max_batch_tokens: int, coming: int = 0) -> None:
+    def __init__(self, pairs: Sequence[EncodedPair] = (), *, max_batch_tokens: int) -> None:
         self.pairs: list[EncodedPair] = []
         self.coming = 0
         self.dropped = False
@@ -101,7 +100,7 @@ class Request:
         self.started_at: float | None = None
         # Shortest first: the longest one is taken off the end.
         self._places: list[int] = []
-        self.extend(pairs, coming=coming)
+        self.extend(pairs, coming=0)
 
     def extend(self, pairs: Sequence[EncodedPair], *, coming: int) -> None:
         """Add pairs; `coming` more will follow."""

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from tests.waiting import SECONDS, until
+
+CLIENTS = 8
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,19 @@ class Target:
             httpx.get(f"{self.url}/health", timeout=SECONDS).status_code == 200
             and httpx.post(f"{self.url}/rerank", json=body, timeout=SECONDS).status_code == 200
         )
+
+    def statuses_of(self, body: bytes) -> set[int]:
+        """Send a body from 8 clients at once; the statuses that they get, 0 for a connection that was closed."""
+
+        def send(_: int) -> int:
+            headers = {"Content-Type": "application/json"}
+            try:
+                return httpx.post(f"{self.url}/rerank", content=body, headers=headers, timeout=2 * SECONDS).status_code
+            except httpx.TransportError:  # refused while it still sent
+                return 0
+
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            return set(clients.map(send, range(CLIENTS)))
 
     def peak(self) -> int:
         """Its peak of resident memory so far, in MiB."""

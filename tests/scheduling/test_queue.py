@@ -258,7 +258,8 @@ def more(of: Request, *lengths: int) -> list[EncodedPair]:
 
 
 def growing(to: FairQueue, *lengths: int, coming: int, max_queue: int = MANY) -> Request:
-    made = Request(request(*lengths).pairs, max_batch_tokens=100, coming=coming)
+    made = Request(max_batch_tokens=100)
+    made.extend(request(*lengths).pairs, coming=coming)
     to.add(made, max_queue=max_queue)
     return made
 

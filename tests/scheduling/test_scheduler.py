@@ -313,7 +313,8 @@ def test_a_busy_scheduler_says_so(start: Callable[..., Scheduler]) -> None:
 
 
 def grow(scheduler: Scheduler, pairs: Sequence[EncodedPair], *, coming: int) -> Request:
-    request = Request(pairs, max_batch_tokens=100, coming=coming)
+    request = Request(max_batch_tokens=100)
+    request.extend(pairs, coming=coming)
     scheduler.submit(request, max_queue=MANY)
     return request
 

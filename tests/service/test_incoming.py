@@ -27,6 +27,7 @@ async def test_one_alone_may_be_larger() -> None:
     with bodies.receive() as body:
         body.add(60)
         body.add(60)
+        assert body.size == 120
 
 
 async def test_answers_that_are_not_taken_count() -> None:
